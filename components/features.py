@@ -1,0 +1,56 @@
+"""The feature table: every key of the examples and the transformed examples, in one place.
+
+Raw examples carry slim's names (tensorflow/models, research/slim/datasets/build_visualwakewords_data_lib.py):
+
+    image/encoded               bytes    JPEG (grayscale or YCbCr) or PNG, decodable by TensorFlow
+    image/format                bytes    "jpeg" or "png", from the bytes, not from the file's name
+    image/filename              bytes    path below the images folder
+    image/source_id             bytes    the COCO image id, in decimal
+    image/key/sha256            bytes    hex digest of image/encoded
+    image/height, image/width   int64    pixels, of the encoded image
+    image/class/label           int64    PERSON or NOT_PERSON
+    image/class/text            bytes    the label's name
+    image/object/bbox/ymin ...  float32  [n] in 0...1, clipped to the image
+    image/object/class/label    int64    [n] COCO category id
+    image/object/area           float32  [n] mask area in square pixels, as COCO states it
+    image/object/is_crowd       int64    [n] 0 or 1
+    image/slice/largest_object  bytes    bucket of the largest labelled object's area fraction
+
+Transformed examples carry what training, evaluation and calibration need and no more:
+
+    raster                      bytes    height * width * channels bytes, row-major, 8 bits a value
+    label                       int64    as image/class/label
+    source_id                   bytes    as image/source_id
+"""
+
+ENCODED = "image/encoded"
+FORMAT = "image/format"
+FILENAME = "image/filename"
+SOURCE_ID = "image/source_id"
+SHA256 = "image/key/sha256"
+HEIGHT = "image/height"
+WIDTH = "image/width"
+LABEL = "image/class/label"
+LABEL_TEXT = "image/class/text"
+YMIN = "image/object/bbox/ymin"
+XMIN = "image/object/bbox/xmin"
+YMAX = "image/object/bbox/ymax"
+XMAX = "image/object/bbox/xmax"
+OBJECT_CATEGORY = "image/object/class/label"
+OBJECT_AREA = "image/object/area"
+OBJECT_IS_CROWD = "image/object/is_crowd"
+LARGEST_OBJECT = "image/slice/largest_object"
+
+RASTER = "raster"
+TRANSFORMED_LABEL = "label"
+TRANSFORMED_SOURCE_ID = "source_id"
+
+TRAIN = "train"
+EVAL = "eval"
+SPLITS = (TRAIN, EVAL)
+
+# Signatures of the exported SavedModel.
+SERVING_SIGNATURE = "serving_default"  # examples: string [n] -> probabilities: float32 [n, labels]
+PIXELS_SIGNATURE = "pixels"  # image: float32 [1, side, side, channels] in [-1, 1] -> probabilities: float32 [1, labels]
+PROBABILITIES = "probabilities"
+IMAGE = "image"

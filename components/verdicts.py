@@ -1,0 +1,70 @@
+"""Gates and the verdict they add up to: data, not exceptions."""
+
+import operator
+from collections.abc import Callable
+from enum import StrEnum
+
+from components.options import Options
+
+
+class Comparison(StrEnum):
+    """How a gate's value is held against its limit."""
+
+    AT_LEAST = ">="
+    AT_MOST = "<="
+
+
+_HOLDS: dict[Comparison, Callable[[float, float], bool]] = {
+    Comparison.AT_LEAST: operator.ge,
+    Comparison.AT_MOST: operator.le,
+}
+
+
+class Gate(Options):
+    """One threshold and what was measured against it.
+
+    Attributes:
+      name: the config path that sets the limit, such as `gates.int8.min_accuracy`.
+      comparison: how value and limit are compared.
+      limit: the threshold.
+      value: what was measured; None where it could not be, which never passes.
+      note: why there is no value, or what the reader should know about it.
+    """
+
+    name: str
+    comparison: Comparison
+    limit: float
+    value: float | None
+    note: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the measured value keeps to the limit."""
+        return self.value is not None and _HOLDS[self.comparison](self.value, self.limit)
+
+
+class Verdict(Options):
+    """What the gates decided about one candidate.
+
+    Attributes:
+      gates: every gate that was applied, in the order of the table that a person sees.
+      refusals: reasons to refuse that are no threshold, such as an abort() of the interpreter.
+    """
+
+    gates: tuple[Gate, ...]
+    refusals: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate may be released."""
+        return not self.refusals and all(gate.passed for gate in self.gates)
+
+    def reasons(self) -> list[str]:
+        """One sentence for every gate or finding that refused the candidate."""
+        failed = [
+            f"{gate.name}: {'no value' if gate.value is None else f'{gate.value:g}'} is not {gate.comparison.value}"
+            f" {gate.limit:g}" + (f" ({gate.note})" if gate.note is not None else "")
+            for gate in self.gates
+            if not gate.passed
+        ]
+        return failed + list(self.refusals)
