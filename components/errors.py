@@ -51,7 +51,8 @@ class VwwError(Exception):
     def from_json(text: str) -> "VwwError":
         """The inverse of `to_json`, with the same class."""
         fields = json.loads(text)
-        cls = next(c for c in (VwwError, *VwwError.__subclasses__()) if c.__name__ == fields.pop("type"))
+        name = fields.pop("type")
+        cls = next(c for c in (VwwError, *VwwError.__subclasses__()) if c.__name__ == name)
         return cls(fields.pop("message"), **fields)
 
 

@@ -1,0 +1,56 @@
+"""What is known of a set of examples, beside the examples: `dataset.json`, read by every later stage.
+
+<examples artifact>/
+  Split-train/data_tfrecord-00000-of-00001   serialized tf.train.Example, see components.features
+  Split-eval/data_tfrecord-00000-of-00001
+  dataset.json                               a DatasetSummary
+  quarantine.jsonl                           one line for every record that was left out, with its reason
+"""
+
+from components.options import Options
+
+SUMMARY_FILE = "dataset.json"
+QUARANTINE_FILE = "quarantine.jsonl"
+
+
+class DatasetSummary(Options):
+    """Counts, labels and identity of one set of examples.
+
+    Attributes:
+      category: the COCO category that makes an image positive.
+      label_names: name of each label, by label id.
+      label_rule: id of the labelling rule.
+      label_rule_version: version of that rule.
+      label_rule_digest: SHA-256 of the rule's parameters.
+      counts: examples per split and label name.
+      digest: order-free SHA-256 sum over all examples and their splits.
+      fingerprint: SHA-256 over the annotations file and the images' names, sizes and times.
+      quarantined: records left out, by reason.
+      reencoded: images that were re-encoded because TensorFlow could not have decoded them.
+    """
+
+    category: str
+    label_names: tuple[str, ...]
+    label_rule: str
+    label_rule_version: int
+    label_rule_digest: str
+    counts: dict[str, dict[str, int]]
+    digest: str
+    fingerprint: str
+    quarantined: dict[str, int]
+    reencoded: int
+
+    def write(self, examples_uri: str) -> None:
+        """Writes `dataset.json` below an examples artifact."""
+        from tensorflow.io import gfile
+
+        with gfile.GFile(f"{examples_uri}/{SUMMARY_FILE}", "w") as file:
+            file.write(self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, examples_uri: str) -> "DatasetSummary":
+        """Reads what `write` wrote."""
+        from tensorflow.io import gfile
+
+        with gfile.GFile(f"{examples_uri}/{SUMMARY_FILE}") as file:
+            return cls.from_json(file.read())

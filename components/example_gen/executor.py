@@ -1,0 +1,80 @@
+"""Executor of CocoExampleGen."""
+
+import os
+from collections import Counter
+from typing import Any
+
+import apache_beam as beam
+from tensorflow.io import gfile
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import artifact_utils
+
+from components.dataset import QUARANTINE_FILE, DatasetSummary
+from components.example_gen.coco import Quarantined
+from components.example_gen.options import ExampleGenOptions
+from components.example_gen.plan import DatasetPlan, check_quarantine, plan_dataset, render_quarantine
+from components.example_gen.shards import cut_shards
+from components.example_gen.transforms import ShardSummary, WriteExamples, read_summary, write_summary
+
+
+class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no types
+    """Labels, splits and writes one COCO set as TFRecords of `tf.train.Example`."""
+
+    def Do(  # noqa: N802  # TFX's name
+        self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]
+    ) -> None:
+        """Writes the artifact that `components.dataset` shows.
+
+        Raises:
+          DataError: if the set cannot be used, or if too much of it had to be quarantined.
+        """
+        options = ExampleGenOptions.from_json(exec_properties["options"])
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        plan = plan_dataset(options)
+        written = self._write(plan, options, examples.uri)
+        quarantined = (*plan.quarantined, *written.quarantined)
+        check_quarantine(
+            quarantined,
+            image_count=plan.image_count,
+            annotation_count=plan.annotation_count,
+            limit=options.max_quarantined_fraction,
+        )
+        summary = _summarize(plan, options, written, quarantined)
+        summary.write(examples.uri)
+        with gfile.GFile(os.path.join(examples.uri, QUARANTINE_FILE), "w") as file:
+            file.write(render_quarantine(quarantined))
+        examples.span = 0
+        examples.split_names = artifact_utils.encode_split_names(sorted(summary.counts))
+        for key in ("digest", "fingerprint", "label_rule", "label_rule_digest", "category"):
+            examples.set_string_custom_property(key, getattr(summary, key))
+
+    def _write(self, plan: DatasetPlan, options: ExampleGenOptions, uri: str) -> ShardSummary:
+        summary_path = os.path.join(self._get_tmp_dir(), "written")
+        shards = cut_shards(plan.records, seed=options.split_seed)
+        with self._make_beam_pipeline() as pipeline:
+            (
+                pipeline
+                | "Shards" >> beam.Create(shards, reshuffle=False)
+                | "WriteExamples" >> WriteExamples(uri, plan.label_names, len(plan.records))
+                | "WriteSummary" >> beam.Map(write_summary, summary_path)
+            )
+        return read_summary(summary_path)
+
+
+def _summarize(
+    plan: DatasetPlan, options: ExampleGenOptions, written: ShardSummary, quarantined: tuple[Quarantined, ...]
+) -> DatasetSummary:
+    return DatasetSummary(
+        category=options.category,
+        label_names=plan.label_names,
+        label_rule=plan.rule.id,
+        label_rule_version=plan.rule.version,
+        label_rule_digest=plan.rule.digest(),
+        counts={
+            split: {name: written.counts[split].get(name, 0) for name in plan.label_names} for split in written.counts
+        },
+        digest=f"{written.digest:064x}",
+        fingerprint=plan.fingerprint,
+        quarantined=dict(sorted(Counter(q.reason.value for q in quarantined).items())),
+        reencoded=written.reencoded,
+    )

@@ -1,0 +1,235 @@
+"""The sample set: a small COCO-format set that is drawn, not downloaded.
+
+    DIRECTORY/
+      images/000000000001.jpg …    JPEG, about 320x240
+      instances.json               COCO's `instances` format: info, licenses, images, annotations, categories
+
+People-like figures and about thirty of COCO's other categories stand in varied places and light. About half
+of the images show a person of at least 0.9 % of the image; about one in twenty shows only people too small
+for the label rules. Image `i` of seed `s` is drawn from a generator seeded with (s, i) alone, so that the same
+seed gives the same bytes, in any order and in any number of processes.
+"""
+
+import io
+import json
+import multiprocessing
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.errors import DataError, StorageError
+from components.example_gen.sample_masks import box_xywh_px, polygons, run_lengths
+from components.example_gen.sample_scenes import PERSON, SceneObject, draw_scene
+
+# Raised whenever the same seed draws other bytes.
+GENERATOR = "vww sample-data"
+GENERATOR_VERSION = 1
+
+ANNOTATIONS = "instances.json"
+IMAGES = "images"
+
+# https://github.com/cocodataset/cocoapi: ids 1 to 90 with ten left out; (supercategory, first id, names).
+_COCO_CATEGORIES: tuple[tuple[str, dict[int, str]], ...] = (
+    ("person", {1: "person"}),
+    ("vehicle", {2: "bicycle", 3: "car", 4: "motorcycle", 5: "airplane", 6: "bus", 7: "train", 8: "truck", 9: "boat"}),
+    ("outdoor", {10: "traffic light", 11: "fire hydrant", 13: "stop sign", 14: "parking meter", 15: "bench"}),
+    ("animal", {16: "bird", 17: "cat", 18: "dog", 19: "horse", 20: "sheep", 21: "cow", 22: "elephant", 23: "bear",
+                24: "zebra", 25: "giraffe"}),
+    ("accessory", {27: "backpack", 28: "umbrella", 31: "handbag", 32: "tie", 33: "suitcase"}),
+    ("sports", {34: "frisbee", 35: "skis", 36: "snowboard", 37: "sports ball", 38: "kite", 39: "baseball bat",
+                40: "baseball glove", 41: "skateboard", 42: "surfboard", 43: "tennis racket"}),
+    ("kitchen", {44: "bottle", 46: "wine glass", 47: "cup", 48: "fork", 49: "knife", 50: "spoon", 51: "bowl"}),
+    ("food", {52: "banana", 53: "apple", 54: "sandwich", 55: "orange", 56: "broccoli", 57: "carrot", 58: "hot dog",
+              59: "pizza", 60: "donut", 61: "cake"}),
+    ("furniture", {62: "chair", 63: "couch", 64: "potted plant", 65: "bed", 67: "dining table", 70: "toilet"}),
+    ("electronic", {72: "tv", 73: "laptop", 74: "mouse", 75: "remote", 76: "keyboard", 77: "cell phone"}),
+    ("appliance", {78: "microwave", 79: "oven", 80: "toaster", 81: "sink", 82: "refrigerator"}),
+    ("indoor", {84: "book", 85: "clock", 86: "vase", 87: "scissors", 88: "teddy bear", 89: "hair drier",
+                90: "toothbrush"}),
+)  # fmt: skip
+CATEGORY_IDS = {name: number for _, names in _COCO_CATEGORIES for number, name in names.items()}
+
+
+@dataclass(frozen=True)
+class SampleSummary:
+    """What was written.
+
+    Attributes:
+      directory: the folder that holds `images` and `instances.json`.
+      images: number of images.
+      annotations: number of annotations.
+      images_with_people: images with a person of any size.
+      annotations_per_category: COCO category name to number of annotations, most frequent first.
+    """
+
+    directory: Path
+    images: int
+    annotations: int
+    images_with_people: int
+    annotations_per_category: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _DrawnImage:
+    """One image's JPEG and its entries in instances.json; annotation ids are given at the end."""
+
+    jpeg: bytes
+    entry: dict[str, Any]
+    annotations: list[dict[str, Any]]
+
+
+def write_sample_data(
+    directory: Path,
+    *,
+    images: int,
+    seed: int,
+    on_progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+) -> SampleSummary:
+    """Draws a sample set into a new folder; nothing of it is visible there until all of it is.
+
+    Args:
+      directory: must not exist yet, or be empty.
+      images: how many, at least 1.
+      seed: at least 0; the same seed and number of images give the same bytes.
+      on_progress: called with (images drawn, images) after each one.
+      workers: processes that draw; the bytes do not depend on it.
+
+    Raises:
+      DataError: images, seed or workers is out of range.
+      StorageError: the folder holds something already, or cannot be written.
+    """
+    for name, value, lowest in (("images", images, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value < lowest:
+            raise DataError(f"received {name}={value}.", expected=f"{name} of at least {lowest}")
+    directory = Path(directory)
+    with _new_folder(directory) as folder:
+        (folder / IMAGES).mkdir()
+        entries, annotations = [], []
+        for done, drawn in enumerate(_draw_all(images, seed, workers), start=1):
+            (folder / IMAGES / drawn.entry["file_name"]).write_bytes(drawn.jpeg)
+            entries.append(drawn.entry)
+            annotations += drawn.annotations
+            if on_progress is not None:
+                on_progress(done, images)
+        # A StopIteration raised in a worker looks like the end of the pool's iterator.
+        if len(entries) != images:
+            raise AssertionError(f"drew {len(entries)} of {images} images")
+        for number, annotation in enumerate(annotations, start=1):
+            annotation["id"] = number
+        document = {**_header(images, seed), "images": entries, "annotations": annotations}
+        (folder / ANNOTATIONS).write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
+    return _summary(directory, entries, annotations)
+
+
+def is_sample_data(directory: Path, *, images: int, seed: int) -> bool:
+    """Whether the folder holds the set that `write_sample_data` would draw now."""
+    try:
+        with (Path(directory) / ANNOTATIONS).open(encoding="utf-8") as file:
+            info = json.load(file)["info"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(info == _header(images, seed)["info"])
+
+
+def _header(images: int, seed: int) -> dict[str, Any]:
+    return {
+        "info": {
+            "description": "Drawn sample set in COCO format",
+            "contributor": GENERATOR,
+            "version": str(GENERATOR_VERSION),
+            "images": images,
+            "seed": seed,
+        },
+        "licenses": [{"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}],
+        "categories": [
+            {"supercategory": group, "id": number, "name": name}
+            for group, names in _COCO_CATEGORIES
+            for number, name in names.items()
+        ],
+    }
+
+
+def _draw_all(images: int, seed: int, workers: int) -> Iterator[_DrawnImage]:
+    """Every image in order of its id."""
+    draw = partial(_draw_image, seed)
+    ids = range(1, images + 1)
+    if workers == 1:
+        # Not `yield from map(draw, ids)`: that would take a StopIteration inside `draw` for the end of the set.
+        for image_id in ids:
+            yield draw(image_id)
+        return
+    # Not fork: the caller may have started threads (TensorFlow's, a progress bar's).
+    with multiprocessing.get_context("spawn").Pool(min(workers, images)) as pool:
+        yield from pool.imap(draw, ids, chunksize=8)
+
+
+def _draw_image(seed: int, image_id: int) -> _DrawnImage:
+    rng = np.random.default_rng((seed, image_id))
+    scene = draw_scene(rng)
+    buffer = io.BytesIO()
+    scene.image.save(buffer, "JPEG", quality=int(rng.integers(78, 94)))
+    width, height = scene.image.size
+    entry = {
+        "id": image_id,
+        "file_name": f"{image_id:012d}.jpg",
+        "width": width,
+        "height": height,
+        "license": 1,
+    }
+    return _DrawnImage(buffer.getvalue(), entry, [_annotation(image_id, o) for o in scene.objects])
+
+
+def _annotation(image_id: int, drawn: SceneObject) -> dict[str, Any]:
+    return {
+        "id": 0,
+        "image_id": image_id,
+        "category_id": CATEGORY_IDS[drawn.category],
+        "segmentation": run_lengths(drawn.mask) if drawn.is_crowd else polygons(drawn.mask),
+        "area": int(np.count_nonzero(drawn.mask)),
+        "bbox": box_xywh_px(drawn.mask),
+        "iscrowd": int(drawn.is_crowd),
+    }
+
+
+def _summary(directory: Path, entries: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> SampleSummary:
+    names = {number: name for name, number in CATEGORY_IDS.items()}
+    per_category = Counter(names[a["category_id"]] for a in annotations)
+    with_people = {a["image_id"] for a in annotations if a["category_id"] == CATEGORY_IDS[PERSON]}
+    return SampleSummary(directory, len(entries), len(annotations), len(with_people), dict(per_category.most_common()))
+
+
+@contextmanager
+def _new_folder(directory: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `directory` if all goes well and disappears if not."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise StorageError(
+            f"{directory}: there is something here already.",
+            expected="a folder that is empty or does not exist yet",
+            hint="name another folder, or remove this one first",
+        )
+    folder: Path | None = None
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        folder.chmod(0o755)  # mkdtemp's own folders are for one user only
+        yield folder
+        folder.replace(directory)
+    except OSError as error:
+        raise StorageError(
+            f"{directory}: the sample set could not be written: {error.strerror or error}.",
+            expected="a folder on a disk with room, in which files can be created",
+            hint="name another folder",
+        ) from error
+    finally:
+        # After the rename there is nothing here any more.
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,162 @@
+"""The Beam side of CocoExampleGen: shards in, TFRecord files and their summaries out."""
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from pydantic import TypeAdapter
+
+from components import progress
+from components.example_gen.coco import Quarantined, QuarantineReason
+from components.example_gen.image_bytes import BadImage, check_image
+from components.example_gen.plan import LabeledImage
+from components.example_gen.records import encode_example
+from components.example_gen.shards import Shard
+
+_DIGEST_MODULUS = 2**256
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """What was written, in a form that adds up in any order.
+
+    Attributes:
+      counts: examples per split and label name.
+      digest: sum, modulo 2**256, of the SHA-256 of every serialized example with its split.
+      reencoded: images that TensorFlow could not have decoded as they were.
+      quarantined: images that were left out, and why.
+    """
+
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    digest: int = 0
+    reencoded: int = 0
+    quarantined: tuple[Quarantined, ...] = ()
+
+    def __add__(self, other: "ShardSummary") -> "ShardSummary":
+        splits = sorted({*self.counts, *other.counts})
+        return ShardSummary(
+            counts={s: dict(Counter(self.counts.get(s, {})) + Counter(other.counts.get(s, {}))) for s in splits},
+            digest=(self.digest + other.digest) % _DIGEST_MODULUS,
+            reencoded=self.reencoded + other.reencoded,
+            quarantined=self.quarantined + other.quarantined,
+        )
+
+
+def read_image(path: str) -> bytes:
+    """A file's bytes, from a disk or a bucket.
+
+    Raises:
+      BadImage: if it cannot be read.
+    """
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return bytes(file.read())
+    except tf.errors.NotFoundError as error:
+        raise BadImage(QuarantineReason.MISSING_FILE, path) from error
+    except (OSError, tf.errors.OpError) as error:
+        raise BadImage(QuarantineReason.UNREADABLE, f"{path}: {error}") from error
+
+
+class _Counter:
+    """Images finished in this process, for the progress bar."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = 0
+
+    def add(self, total: int) -> None:
+        with self._lock:
+            self._done += 1
+            progress.report(self._done, total, "images")
+
+
+_SUMMARY = TypeAdapter(ShardSummary)
+
+
+def write_summary(summary: ShardSummary, path: str) -> None:
+    """Hands a pipeline's result to whoever waits for it, through a file that both can reach."""
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(_SUMMARY.dump_json(summary))
+
+
+def read_summary(path: str) -> ShardSummary:
+    """Reads what `write_summary` wrote."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return _SUMMARY.validate_json(file.read())
+
+
+class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
+    """Reads, checks, labels and writes the images of one shard, one at a time."""
+
+    def __init__(self, directory: str, label_names: tuple[str, ...], total: int) -> None:
+        self._directory = directory
+        self._label_names = label_names
+        self._total = total
+
+    def setup(self) -> None:
+        """Counts anew in every worker."""
+        self._counter = _Counter()
+
+    def process(self, shard: Shard) -> Iterator[ShardSummary]:
+        """Writes to a temporary name and renames, so that a retried bundle never leaves half a file."""
+        path = f"{self._directory}/{shard.file_name}"
+        temporary = f"{self._directory}/{shard.split}-{shard.index:05d}.tmp"
+        tf.io.gfile.makedirs(path.rpartition("/")[0])
+        counts: Counter[str] = Counter()
+        quarantined: list[Quarantined] = []
+        digest = reencoded = 0
+        with tf.io.TFRecordWriter(temporary) as writer:
+            for image in shard.images:
+                self._counter.add(self._total)
+                try:
+                    example, was_reencoded = self._encode(image)
+                except BadImage as bad:
+                    quarantined.append(Quarantined("image", image.record.source_id, bad.reason, bad.detail))
+                    continue
+                writer.write(example)
+                counts[self._label_names[image.label]] += 1
+                reencoded += was_reencoded
+                digest += int.from_bytes(hashlib.sha256(shard.split.encode() + example).digest(), "big")
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+        yield ShardSummary({shard.split: dict(counts)}, digest % _DIGEST_MODULUS, reencoded, tuple(quarantined))
+
+    def _encode(self, image: LabeledImage) -> tuple[bytes, bool]:
+        record = image.record
+        checked = check_image(read_image(image.path), width=record.width, height=record.height)
+        example = encode_example(
+            record,
+            checked,
+            label=image.label,
+            label_text=self._label_names[image.label],
+            largest_object=image.bucket,
+        )
+        return example, checked.reencoded
+
+
+@dataclass(eq=False)  # not frozen: Beam writes a transform's label into it
+class WriteExamples(beam.PTransform):  # type: ignore[misc]
+    """Shards to TFRecord files below `directory`; gives one ShardSummary of everything.
+
+    Attributes:
+      directory: where the `Split-*` folders go.
+      label_names: `image/class/text` by label.
+      total: images in all shards, for the progress bar.
+    """
+
+    directory: str
+    label_names: tuple[str, ...]
+    total: int
+
+    def expand(self, shards: Any) -> Any:
+        """Names its steps after what they call."""
+        return (
+            shards
+            | "Reshuffle" >> beam.Reshuffle()
+            | "WriteShard" >> beam.ParDo(WriteShard(self.directory, self.label_names, self.total))
+            | "AddUp" >> beam.CombineGlobally(lambda summaries: sum(summaries, ShardSummary()))
+        )

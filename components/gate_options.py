@@ -1,0 +1,44 @@
+"""Thresholds on the float model and on the int8 flatbuffer: the config section `gates`."""
+
+from pydantic import Field
+
+from components.options import Options
+
+
+class FloatGates(Options):
+    """What the Evaluator asks of the float model, on the whole eval split.
+
+    Attributes:
+      min_accuracy: share of the eval examples that it labels right.
+      min_auc: area under the ROC curve of the positive label; None asks nothing.
+      max_accuracy_drop: how far it may fall below the released model on the same examples; None asks nothing.
+    """
+
+    min_accuracy: float = Field(ge=0, le=1)
+    min_auc: float | None = Field(default=None, ge=0, le=1)
+    max_accuracy_drop: float | None = Field(default=0.02, ge=0, le=1)
+
+
+class Int8Gates(Options):
+    """What the MicroPusher asks of the int8 flatbuffer that would ship.
+
+    Attributes:
+      min_accuracy: share of the eval split that it labels right.
+      max_accuracy_drop: how far it may fall below the float model on the same examples.
+      max_flatbuffer_bytes: size of the `.tflite` file.
+      max_arena_bytes: tensor arena under TFLite Micro's 64-bit host interpreter; a 32-bit device needs less.
+      max_parity_lsb: how far any output code under TFLite Micro may differ from the reference kernels'.
+    """
+
+    min_accuracy: float = Field(ge=0, le=1)
+    max_accuracy_drop: float = Field(default=0.03, ge=0, le=1)
+    max_flatbuffer_bytes: int = Field(default=300_000, ge=1)
+    max_arena_bytes: int = Field(default=100_000, ge=1)
+    max_parity_lsb: int = Field(default=1, ge=0)
+
+
+class GateOptions(Options):
+    """The thresholds that decide, on the float model and on the int8 flatbuffer."""
+
+    float_: FloatGates = Field(alias="float")
+    int8: Int8Gates

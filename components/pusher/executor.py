@@ -1,0 +1,149 @@
+"""Executor of the MicroPusher."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tensorflow.io import gfile
+from tfx.components.util import model_utils
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components import features
+from components.dataset import DatasetSummary
+from components.errors import ModelError
+from components.gate_options import GateOptions
+from components.options import Options
+from components.pusher.float_verdict import Evaluation, float_gates, read_evaluation
+from components.pusher.judgement import Judgement, int8_gates, judge
+from components.pusher.manifest import RunRecord
+from components.pusher.options import CodeVersion, ReleaseOptions
+from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Promotion
+from components.pusher.release_store import open_store
+from components.pusher.staging import ReleaseFacts, stage_release
+from components.transformed_examples import split_files
+from components.verdicts import Verdict
+
+
+class PushJob(Options):
+    """Everything that the MicroPusher has to know, as one JSON exec property.
+
+    Attributes:
+      model: name of the model, and of its folder in the release store.
+      release: the config section `release`.
+      release_uri: the release store.
+      gates: the config section `gates`.
+      side: of the rasters, in pixels.
+      channels: of the rasters.
+      seed: which images calibrate.
+      run_id: of the run; also keeps a promotion from being served from a cache.
+      run_root: where the run writes.
+      code: which code runs.
+      baseline: version that was released when the run started.
+      config_yaml: the run's resolved config.
+    """
+
+    model: str
+    release: ReleaseOptions
+    release_uri: str
+    gates: GateOptions
+    side: int
+    channels: int
+    seed: int
+    run_id: str
+    run_root: str
+    code: CodeVersion
+    baseline: str | None
+    config_yaml: str
+
+
+class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
+    """Judges the int8 flatbuffer that would ship, and promotes it only if every gate agrees."""
+
+    def Do(  # noqa: N802  # TFX's name
+        self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]
+    ) -> None:
+        """Writes the artifact that `components.pusher.outcome` shows, and a release if the candidate passed."""
+        job = PushJob.from_json(exec_properties["job"])
+        evaluation = read_evaluation(artifact_utils.get_single_uri(input_dict["evaluation"]))
+        blessed = model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["blessing"]))
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        gates = float_gates(evaluation, job.gates.float_)
+        if blessed and Verdict(gates=gates).passed:
+            outcome = self._judge(job, evaluation, input_dict, Path(pushed.uri))
+        else:
+            refusals = () if not Verdict(gates=gates).passed else ("the Evaluator did not bless the float model",)
+            outcome = _outcome(input_dict, evaluation, Verdict(gates=gates, refusals=refusals))
+        with gfile.GFile(f"{pushed.uri}/{OUTCOME_FILE}", "w") as file:
+            file.write(outcome.model_dump_json(indent=2) + "\n")
+        pushed.set_int_custom_property("pushed", int(outcome.promotion is not None))
+        if outcome.promotion is not None:
+            pushed.set_string_custom_property("pushed_destination", outcome.promotion.uri)
+            pushed.set_string_custom_property("pushed_version", outcome.promotion.version)
+
+    def _judge(self, job: PushJob, evaluation: Evaluation, input_dict: dict[str, Any], pushed_dir: Path) -> Outcome:
+        gates = float_gates(evaluation, job.gates.float_)
+        examples_uri = artifact_utils.get_single_uri(input_dict["transformed_examples"])
+        saved_model_dir = Path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])))
+        try:
+            judgement = judge(
+                saved_model_dir,
+                split_files(examples_uri, features.TRAIN),
+                split_files(examples_uri, features.EVAL),
+                shape=(job.side, job.side, job.channels),
+                options=job.release,
+                seed=job.seed,
+            )
+        except ModelError as error:
+            return _outcome(input_dict, evaluation, Verdict(gates=gates, refusals=(error.message,)))
+        (pushed_dir / CANDIDATE_FILE).write_bytes(judgement.flatbuffer)
+        failure = judgement.tflm.failure
+        verdict = Verdict(
+            gates=(*gates, *int8_gates(judgement, job.gates.int8)),
+            refusals=() if failure is None else (f"TFLite Micro: {failure}",),
+        )
+        outcome = _outcome(input_dict, evaluation, verdict, judgement)
+        if verdict.passed:
+            return outcome.model_copy(update={"promotion": self._promote(job, saved_model_dir, judgement, outcome)})
+        return outcome
+
+    def _promote(self, job: PushJob, saved_model_dir: Path, judgement: Judgement, outcome: Outcome) -> Promotion:
+        facts = ReleaseFacts(
+            model=job.model,
+            created_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            run=RunRecord(pipeline_run_id=job.run_id, root=job.run_root),
+            code=job.code,
+            baseline=job.baseline,
+            config_yaml=job.config_yaml,
+        )
+        store = open_store(job.release_uri)
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = stage_release(
+                Path(folder),
+                saved_model_dir=saved_model_dir,
+                judgement=judgement,
+                dataset=outcome.dataset,
+                float_metrics=outcome.float_metrics,
+                gates=outcome.verdict.gates,
+                options=job.release,
+                facts=facts,
+            )
+            published = store.publish(job.model, manifest.version, Path(folder))
+        store.point_latest(job.model, manifest.version, expected_previous=job.baseline)
+        return Promotion(uri=published.uri, version=manifest.version, already_released=published.already_published)
+
+
+def _outcome(
+    input_dict: dict[str, Any], evaluation: Evaluation, verdict: Verdict, judgement: Judgement | None = None
+) -> Outcome:
+    return Outcome(
+        dataset=DatasetSummary.read(artifact_utils.get_single_uri(input_dict["examples"])),
+        verdict=verdict,
+        float_metrics=evaluation.metrics,
+        float_slices=evaluation.slices,
+        int8_metrics=None if judgement is None else judgement.metrics,
+        footprint=None if judgement is None else judgement.footprint,
+        parity=None if judgement is None else judgement.parity,
+    )

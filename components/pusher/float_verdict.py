@@ -1,0 +1,77 @@
+"""What the Evaluator found, as gates: its thresholds beside the numbers that it wrote."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+
+from components.gate_options import FloatGates
+from components.pusher.manifest import Metrics
+from components.verdicts import Comparison, Gate
+
+_BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The Evaluator's metrics of the candidate.
+
+    Attributes:
+      metrics: on the whole eval split.
+      accuracy_change: candidate minus baseline; None where nothing was released before.
+      slices: by size of the largest labelled object.
+    """
+
+    metrics: Metrics
+    accuracy_change: float | None
+    slices: dict[str, Metrics]
+
+
+def read_evaluation(uri: str) -> Evaluation:
+    """Reads a ModelEvaluation artifact."""
+    tables = {_slice_name(record.slice_key): dict(_values(record)) for record in tfma.load_metrics(uri)}
+    whole = tables.pop("")
+    return Evaluation(
+        metrics=_metrics(whole),
+        accuracy_change=whole.get(("accuracy", True)),
+        # A slice by size holds one label only, for which TFMA's AUC says 0.
+        slices={name: _metrics(values | {("auc", False): math.nan}) for name, values in sorted(tables.items())},
+    )
+
+
+def float_gates(evaluation: Evaluation, limits: FloatGates) -> tuple[Gate, ...]:
+    """The gates on the float model, with the values that the Evaluator decided by."""
+    metrics = evaluation.metrics
+    gates = [_gate("min_accuracy", Comparison.AT_LEAST, limits.min_accuracy, metrics.accuracy)]
+    if limits.min_auc is not None:
+        gates.append(_gate("min_auc", Comparison.AT_LEAST, limits.min_auc, metrics.auc))
+    if limits.max_accuracy_drop is not None and evaluation.accuracy_change is not None:
+        drop = -evaluation.accuracy_change
+        gates.append(_gate("max_accuracy_drop", Comparison.AT_MOST, limits.max_accuracy_drop, drop))
+    return tuple(gates)
+
+
+def _gate(key: str, comparison: Comparison, limit: float, value: float | None) -> Gate:
+    return Gate(name=f"gates.float.{key}", comparison=comparison, limit=limit, value=value)
+
+
+def _slice_name(key: Any) -> str:
+    return ",".join(part.bytes_value.decode() for part in key.single_slice_keys)
+
+
+def _values(record: Any) -> Iterator[tuple[tuple[str, bool], float]]:
+    """((metric, whether it is a change against the baseline), value) of the candidate."""
+    for entry in record.metric_keys_and_values:
+        if entry.key.model_name != _BASELINE and entry.value.HasField("double_value"):
+            yield (entry.key.name, entry.key.is_diff), entry.value.double_value.value
+
+
+def _metrics(values: dict[tuple[str, bool], float]) -> Metrics:
+    auc = values.get(("auc", False))
+    return Metrics(
+        examples=round(values["example_count", False]),
+        accuracy=values["accuracy", False],
+        auc=None if auc is None or math.isnan(auc) else auc,
+    )

@@ -1,0 +1,174 @@
+"""Converts the blessed float model to the int8 flatbuffer that would ship, and judges that very file."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components import features, pixels, progress
+from components.gate_options import Int8Gates
+from components.pusher.manifest import CalibrationRecord, Footprint, Metrics, ParityRecord
+from components.pusher.options import ReleaseOptions
+from components.quantization.compare import compare_outputs
+from components.quantization.convert import convert_full_integer
+from components.quantization.inspect import FlatbufferReport, inspect_flatbuffer
+from components.quantization.metrics import classifier_metrics, dequantize
+from components.quantization.reference import run_reference
+from components.quantization.representative_dataset import pin_input_range, select_calibration
+from components.quantization.tflm import TflmRun, run_under_tflm
+from components.transformed_examples import read_index, read_rasters
+from components.verdicts import Comparison, Gate
+
+Rasters = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The int8 flatbuffer and what was measured on it.
+
+    Attributes:
+      flatbuffer: the file that would ship.
+      report: its operators, contracts and sizes.
+      calibration: the training images that set its scales.
+      float_accuracy: of the float model on the same eval images, by the pixels signature.
+      metrics: of the int8 flatbuffer on the whole eval split.
+      tflm: the run under TFLite Micro.
+      parity: TFLite Micro against the reference kernels; None where it failed.
+    """
+
+    flatbuffer: bytes
+    report: FlatbufferReport
+    calibration: CalibrationRecord
+    float_accuracy: float
+    metrics: Metrics
+    tflm: TflmRun
+    parity: ParityRecord | None
+
+    @property
+    def footprint(self) -> Footprint | None:
+        """What the model asks of a device; None where TFLite Micro could not load it."""
+        arena = self.tflm.arena
+        if arena is None:
+            return None
+        return Footprint(
+            flatbuffer_bytes=self.report.flatbuffer_bytes,
+            arena_total_bytes=arena.total_bytes,
+            arena_head_bytes=arena.head_bytes,
+            arena_tail_bytes=arena.tail_bytes,
+            macs=self.report.macs,
+            ops=self.report.ops,
+        )
+
+
+def judge(
+    saved_model_dir: Path,
+    train_files: Sequence[str],
+    eval_files: Sequence[str],
+    *,
+    shape: tuple[int, int, int],
+    options: ReleaseOptions,
+    seed: int,
+) -> Judgement:
+    """Calibrates on training images, converts, and measures on the whole eval split.
+
+    Args:
+      saved_model_dir: the float model, with the pixels signature.
+      train_files: transformed training examples.
+      eval_files: transformed eval examples.
+      shape: [height, width, channels] of their rasters.
+      options: how many images calibrate and are held against TFLite Micro.
+      seed: which images calibrate.
+
+    Raises:
+      ModelError: if the model cannot be converted as the pixel contract asks.
+    """
+    calibration_rasters, calibration = _calibration(train_files, shape, options.calibration_images, seed)
+    images = pin_input_range(pixels.normalize(calibration_rasters.astype(np.float32)))
+    flatbuffer = convert_full_integer(saved_model_dir, features.PIXELS_SIGNATURE, images)
+    report = inspect_flatbuffer(flatbuffer)
+    rasters, labels = _load(eval_files, shape)
+    codes = pixels.quantize(rasters)
+    outputs = run_reference(flatbuffer, codes)
+    parity_count = min(options.parity_images, len(codes))
+    tflm = run_under_tflm(
+        flatbuffer,
+        codes[:parity_count],
+        time_limit_s=options.tflm_time_limit_s,
+        on_progress=lambda done, total: progress.report(done, total, "images under TFLite Micro"),
+    )
+    parity = None if tflm.outputs is None else compare_outputs(tflm.outputs, outputs[:parity_count])
+    int8 = classifier_metrics(dequantize(outputs, report.outputs[0]), labels)
+    return Judgement(
+        flatbuffer=flatbuffer,
+        report=report,
+        calibration=calibration,
+        float_accuracy=classifier_metrics(_predict(saved_model_dir, rasters), labels).accuracy,
+        metrics=Metrics(examples=int8.images, accuracy=int8.accuracy, auc=int8.auc),
+        tflm=tflm,
+        parity=None if parity is None else ParityRecord(**parity.model_dump()),
+    )
+
+
+def int8_gates(judgement: Judgement, limits: Int8Gates) -> tuple[Gate, ...]:
+    """The gates on the int8 flatbuffer, with what was measured."""
+    arena, parity = judgement.tflm.arena, judgement.parity
+    least, most = Comparison.AT_LEAST, Comparison.AT_MOST
+    accuracy = judgement.metrics.accuracy
+    rows: list[tuple[str, Comparison, float, float | None]] = [
+        ("min_accuracy", least, limits.min_accuracy, accuracy),
+        ("max_accuracy_drop", most, limits.max_accuracy_drop, judgement.float_accuracy - accuracy),
+        ("max_flatbuffer_bytes", most, limits.max_flatbuffer_bytes, judgement.report.flatbuffer_bytes),
+        ("max_arena_bytes", most, limits.max_arena_bytes, None if arena is None else arena.total_bytes),
+        ("max_parity_lsb", most, limits.max_parity_lsb, None if parity is None else parity.max_difference_lsb),
+    ]
+    return tuple(
+        Gate(
+            name=f"gates.int8.{key}",
+            comparison=comparison,
+            limit=limit,
+            value=value,
+            note="TFLite Micro gave none" if value is None else None,
+        )
+        for key, comparison, limit, value in rows
+    )
+
+
+def _calibration(
+    files: Sequence[str], shape: tuple[int, int, int], count: int, seed: int
+) -> tuple[Rasters, CalibrationRecord]:
+    """The calibration rasters in the order in which they are fed, and the record of them."""
+    source_ids, labels = read_index(files)
+    chosen = select_calibration(source_ids, labels.tolist(), count, seed)
+    place = {int(index): position for position, index in enumerate(chosen)}
+    rasters = np.empty((len(chosen), *shape), np.uint8)
+    for index, (raster, _) in enumerate(read_rasters(files, shape).as_numpy_iterator()):
+        if index in place:
+            rasters[place[index]] = raster
+    record = CalibrationRecord(
+        seed=seed,
+        count=len(chosen),
+        source_ids=tuple(source_ids[index] for index in chosen),
+        digest=hashlib.sha256(rasters.tobytes()).hexdigest(),
+    )
+    return rasters, record
+
+
+def _load(files: Sequence[str], shape: tuple[int, int, int]) -> tuple[Rasters, Labels]:
+    pairs = list(read_rasters(files, shape).as_numpy_iterator())
+    return np.stack([raster for raster, _ in pairs]), np.asarray([label for _, label in pairs], np.int64)
+
+
+def _predict(saved_model_dir: Path, rasters: Rasters) -> npt.NDArray[np.float32]:
+    """Probabilities, float32 [n, labels], by the signature that is converted."""
+    import tensorflow as tf
+
+    signature: Any = tf.saved_model.load(str(saved_model_dir)).signatures[features.PIXELS_SIGNATURE]
+    images = pixels.normalize(rasters.astype(np.float32))
+    return np.concatenate(
+        [signature(**{features.IMAGE: tf.constant(image[np.newaxis])})[features.PROBABILITIES] for image in images]
+    )

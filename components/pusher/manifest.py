@@ -1,0 +1,252 @@
+"""The manifest: what a release is, how it was made, and what was measured on it.
+
+It stands as `manifest.json` at the root of every release and is the one file that the version's digest leaves out.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
+
+from components.errors import ReleaseError
+from components.options import Options
+from components.pusher.release import (
+    MANIFEST_NAME,
+    FileDigest,
+    PayloadPath,
+    Sha256,
+    find_differences,
+    release_version,
+)
+from components.quantization.contracts import TensorContract
+from components.quantization.inspect import OpUse
+from components.verdicts import Gate
+
+FORMAT_VERSION = 1
+
+_DAMAGED = "the manifest was edited or is damaged; use another release, or remove this one and publish it again"
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class LabelRuleId(Options):
+    """Which label rule was applied, by name, version and digest of its definition."""
+
+    id: str
+    version: int
+    digest: Sha256
+
+
+class DatasetRecord(Options):
+    """The examples that the model was made from.
+
+    Attributes:
+      digest: of the labelled examples in all splits.
+      fingerprint: of the input files that they were read from.
+      images: number of examples, by split and label.
+      quarantined: number of records left out, by reason.
+    """
+
+    digest: str
+    fingerprint: str
+    images: dict[str, dict[str, Count]]
+    quarantined: dict[str, Count]
+
+
+class Metrics(Options):
+    """Quality on one split.
+
+    Attributes:
+      examples: how many were scored.
+      accuracy: share whose higher score is the label's.
+      auc: area under the ROC curve; None where the split has one class only.
+    """
+
+    examples: Count
+    accuracy: FiniteFloat
+    auc: FiniteFloat | None
+
+
+class Footprint(Options):
+    """What the model asks of a device.
+
+    Attributes:
+      flatbuffer_bytes: flash for the model.
+      arena_total_bytes: tensor arena under TFLite Micro's reference kernels on the 64-bit host.
+      arena_head_bytes: the part of it for activations and scratch buffers.
+      arena_tail_bytes: the part of it for tensor structures and the kernels' own data.
+      macs: multiply-accumulates of one inference.
+      ops: operators that the interpreter has to know.
+    """
+
+    flatbuffer_bytes: Count
+    arena_total_bytes: Count
+    arena_head_bytes: Count
+    arena_tail_bytes: Count
+    macs: Count
+    ops: tuple[OpUse, ...]
+
+
+class ParityRecord(Options):
+    """How TFLite Micro's outputs compared with the reference interpreter's, as `quantization.compare.Parity`."""
+
+    images: Count
+    differing: Count
+    max_difference_lsb: Count
+
+
+class CalibrationRecord(Options):
+    """The training images that the converter saw.
+
+    Attributes:
+      seed: that they were drawn with.
+      count: how many there are.
+      source_ids: their image ids, in the order in which they were fed.
+      digest: of the pixels and their order.
+    """
+
+    seed: int
+    count: Count
+    source_ids: tuple[str, ...]
+    digest: Sha256
+
+    @model_validator(mode="after")
+    def _count_matches(self) -> Self:
+        if self.count != len(self.source_ids):
+            raise ValueError(f"count: expected {len(self.source_ids)}, the number of source_ids, received {self.count}")
+        return self
+
+
+class CodeRecord(Options):
+    """The code that made the release.
+
+    Attributes:
+      version: of the `vww` package.
+      commit: of the working copy; None where the code was no git checkout.
+      dirty: whether the working copy had uncommitted changes; None where that is not known.
+    """
+
+    version: str
+    commit: str | None
+    dirty: bool | None
+
+
+class RunRecord(Options):
+    """The pipeline run that made the release: its id, and the folder that holds everything it wrote."""
+
+    pipeline_run_id: str
+    root: str
+
+
+class Manifest(Options):
+    """Everything that is known about one release.
+
+    Attributes:
+      format_version: of this record; another number is refused by name.
+      model: folder of the release, such as `vww_mobilenet_v1_025_96_gray`.
+      version: `release_version(files)`.
+      created_utc: time of the conversion, such as `2026-11-22T03:04:05Z`.
+      files: every file but the manifest.
+      labels: one per output, in output order.
+      label_rule: which rule decided the labels.
+      category: the COCO category of the positive label.
+      dataset: what the model was made from.
+      input: tensor contract of the image.
+      output: tensor contract of the scores.
+      pixel_contract: the rule from camera byte to input code, in words.
+      float_metrics: of the float model, by split.
+      int8_metrics: of the int8 file that ships, by split.
+      gates: every gate of the float and the int8 model, with limit and value.
+      footprint: what the model asks of a device.
+      parity: TFLite Micro against the reference interpreter.
+      calibration: the images that the converter saw.
+      stack: package to version.
+      code: the code that made the release.
+      run: the pipeline run that made the release.
+      baseline: version of the release that the candidate was compared with; None for the first.
+    """
+
+    format_version: int = FORMAT_VERSION
+    model: str
+    version: str
+    created_utc: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    files: dict[PayloadPath, FileDigest]
+    labels: tuple[str, ...]
+    label_rule: LabelRuleId
+    category: str
+    dataset: DatasetRecord
+    input: TensorContract
+    output: TensorContract
+    pixel_contract: str
+    float_metrics: dict[str, Metrics]
+    int8_metrics: dict[str, Metrics]
+    gates: tuple[Gate, ...]
+    footprint: Footprint
+    parity: ParityRecord
+    calibration: CalibrationRecord
+    stack: dict[str, str]
+    code: CodeRecord
+    run: RunRecord
+    baseline: str | None
+
+    @property
+    def payload_bytes(self) -> int:
+        """Size of all files but the manifest."""
+        return sum(digest.size_bytes for digest in self.files.values())
+
+    def to_json(self) -> str:
+        """The text of `manifest.json`: keys sorted, so that equal manifests are equal files."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def parse_manifest(text: str, source: str) -> Manifest:
+    """The typed form of a `manifest.json`.
+
+    Args:
+      text: its content.
+      source: where it was read from, for the message.
+
+    Raises:
+      ReleaseError: if it is no JSON, of another format version, or not what a manifest holds.
+    """
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ReleaseError(f"{source} is no JSON: {error}", hint=_DAMAGED) from error
+    found = fields.get("format_version") if isinstance(fields, dict) else None
+    if found != FORMAT_VERSION:
+        raise ReleaseError(
+            f"{source} has a format that this vww does not know: received format_version={found!r}",
+            expected=f"format_version={FORMAT_VERSION}",
+            hint="use the vww version that wrote the release, or a newer one",
+        )
+    try:
+        return Manifest.from_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ReleaseError(
+            f"{source} is not what a manifest holds: {where}: {first['msg']}",
+            hint=_DAMAGED,
+        ) from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a release folder on disk; raises ReleaseError like `parse_manifest`, OSError if it is missing."""
+    path = folder / MANIFEST_NAME
+    return parse_manifest(path.read_text(encoding="utf-8", errors="replace"), str(path))
+
+
+def find_problems(manifest: Manifest, model: str, version: str, found: dict[str, FileDigest]) -> list[str]:
+    """What is wrong with a release of this manifest in the place `<model>/<version>`, where `found` lies.
+
+    Returns:
+      One sentence for every problem; empty where all is well.
+    """
+    problems = find_differences(manifest.files, found)
+    if (manifest.model, manifest.version) != (model, version):
+        problems.append(f"the manifest is that of {manifest.model}/{manifest.version}")
+    if release_version(manifest.files) != version:
+        problems.append(f"the manifest's files make version {release_version(manifest.files)}")
+    return problems

@@ -1,0 +1,39 @@
+"""Settings of the MicroPusher: the config section `release`, and which code runs."""
+
+from pydantic import Field
+
+from components.options import Options
+
+
+class ReleaseOptions(Options):
+    """Where a release goes, what its C symbols are called, and how it is checked.
+
+    Attributes:
+      uri: a folder or `gs://bucket/prefix` that holds releases; None for `releases` below `run.root`.
+      c_name: stem of the C files and symbols: `g_<c_name>_model_data`.
+      calibration_images: training images that calibrate the quantization.
+      parity_images: eval images that are run under TFLite Micro and the reference kernels alike.
+      arena_margin_bytes: added to the measured tensor arena in the C bundle.
+      tflm_time_limit_s: after which a run under TFLite Micro counts as hung.
+    """
+
+    uri: str | None = None
+    c_name: str = Field(default="person_detect", pattern=r"^[a-z][a-z0-9_]*$")
+    calibration_images: int = Field(default=300, ge=2)
+    parity_images: int = Field(default=100, ge=1)
+    arena_margin_bytes: int = Field(default=4096, ge=0)
+    tflm_time_limit_s: float = Field(default=300.0, gt=0)
+
+
+class CodeVersion(Options):
+    """Which code runs.
+
+    Attributes:
+      version: of the package.
+      commit: of the checkout it runs from; None outside one.
+      dirty: whether that checkout has uncommitted changes; None outside one.
+    """
+
+    version: str
+    commit: str | None
+    dirty: bool | None

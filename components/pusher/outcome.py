@@ -1,0 +1,54 @@
+"""The MicroPusher's answer: promoted or refused, by which gates, with which figures.
+
+<release artifact>/
+  outcome.json              an Outcome
+  candidate.tflite          the int8 flatbuffer, where it came to one
+"""
+
+from pydantic import Field
+
+from components.dataset import DatasetSummary
+from components.options import Options
+from components.pusher.manifest import Footprint, Metrics, ParityRecord
+from components.verdicts import Verdict
+
+OUTCOME_FILE = "outcome.json"
+CANDIDATE_FILE = "candidate.tflite"
+
+
+class Promotion(Options):
+    """Where a release lies.
+
+    Attributes:
+      uri: its folder.
+      version: its version.
+      already_released: whether the same files had been released before.
+    """
+
+    uri: str
+    version: str
+    already_released: bool
+
+
+class Outcome(Options):
+    """What became of one candidate.
+
+    Attributes:
+      dataset: the examples it was made from.
+      verdict: what the gates decided.
+      float_metrics: of the float model, on the eval split.
+      float_slices: the same by size of the largest labelled object.
+      int8_metrics: of the int8 flatbuffer, on the eval split; None where it was not judged.
+      footprint: what it asks of a device; None where it was not measured.
+      parity: TFLite Micro against the reference kernels; None where it did not run.
+      promotion: the release; None where the candidate was refused.
+    """
+
+    dataset: DatasetSummary
+    verdict: Verdict
+    float_metrics: Metrics
+    float_slices: dict[str, Metrics] = Field(default_factory=dict)
+    int8_metrics: Metrics | None = None
+    footprint: Footprint | None = None
+    parity: ParityRecord | None = None
+    promotion: Promotion | None = None

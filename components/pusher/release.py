@@ -1,0 +1,143 @@
+"""What a release is made of: files, their digests, and the version that follows from them.
+
+    <uri>/
+    └── <model>/
+        ├── latest                      the promoted version and a newline
+        └── <version>/                  never changed once it is there
+            ├── manifest.json           sha256 and size of every other file (components.pusher.manifest)
+            └── ...                     the payload
+
+The version is a digest of the payload: equal releases have equal names, and a name says what it holds.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from components.errors import ReleaseError
+from components.options import Options
+
+MANIFEST_NAME = "manifest.json"
+LATEST_NAME = "latest"
+VERSION_DIGITS = 12
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def is_name(name: str) -> bool:
+    """Whether `name` can be a model or a version: one folder name in any store, and never `latest`."""
+    return _NAME.fullmatch(name) is not None and ".." not in name and name != LATEST_NAME
+
+
+def check_name(what: str, name: str) -> None:
+    """Raises ReleaseError unless `is_name(name)`; `what` is `model` or `version`."""
+    if not is_name(name):
+        raise ReleaseError(
+            f"not a {what} name: received {what}={name!r}",
+            expected="letters a-z, digits, '_', '-' and single '.', a letter or digit first, other than 'latest'",
+        )
+
+
+def is_payload_path(path: str) -> bool:
+    """Whether `path` names a file below a release folder, in one spelling, and is not the manifest."""
+    parts = PurePosixPath(path).parts
+    return (
+        path == "/".join(parts)
+        and path not in ("", MANIFEST_NAME)
+        and parts[0] != "/"
+        and ".." not in parts
+        and "\\" not in path
+        and _CONTROL.search(path) is None
+    )
+
+
+def _payload_path(path: str) -> str:
+    if not is_payload_path(path):
+        raise ValueError(f"expected a relative path that stays in the release, received {path!r}")
+    return path
+
+
+PayloadPath = Annotated[str, AfterValidator(_payload_path)]
+
+
+class FileDigest(Options):
+    """What a file has to be.
+
+    Attributes:
+      sha256: of its content, in hex.
+      size_bytes: its length.
+    """
+
+    sha256: Sha256
+    size_bytes: int = Field(ge=0)
+
+
+def hash_bytes(content: bytes) -> FileDigest:
+    """The digest of a file's content."""
+    return FileDigest(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+
+
+def hash_files(folder: Path) -> dict[str, FileDigest]:
+    """Relative path, with `/`, to the digest of every file in a folder and below, the manifest left out.
+
+    Raises:
+      ReleaseError: on a symbolic link or anything else that is no regular file.
+      OSError: where something cannot be read.
+    """
+    digests = {}
+    for path in _walk(folder):
+        if path.is_symlink() or not path.is_file():
+            raise ReleaseError(f"{path} is no regular file", hint="a release holds files and folders only")
+        relative = path.relative_to(folder).as_posix()
+        if relative != MANIFEST_NAME:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[relative] = FileDigest(sha256=sha256, size_bytes=path.stat().st_size)
+    return digests
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Everything below the folder that is not itself a folder, in the order of the names."""
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path))
+        else:
+            yield Path(entry.path)
+
+
+def release_version(files: Mapping[str, FileDigest]) -> str:
+    r"""The first 12 hex digits of the SHA-256 of what `sha256sum` prints for the payload's files in path order.
+
+    In a release folder, without this code:
+
+        find . -type f ! -path ./manifest.json -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
+    """
+    listing = "".join(f"{files[path].sha256}  {path}\n" for path in sorted(files, key=str.encode))
+    return hashlib.sha256(listing.encode()).hexdigest()[:VERSION_DIGITS]
+
+
+def find_differences(expected: Mapping[str, FileDigest], found: Mapping[str, FileDigest]) -> list[str]:
+    """One sentence for every file that is missing, changed or not in the manifest; empty where all is well."""
+    problems = []
+    for path in sorted(expected.keys() | found.keys()):
+        if path not in found:
+            problems.append(f"{path} is missing")
+        elif path not in expected:
+            problems.append(f"{path} is not in the manifest")
+        elif found[path].size_bytes != expected[path].size_bytes:
+            problems.append(
+                f"{path} has {found[path].size_bytes} bytes instead of the manifest's {expected[path].size_bytes}"
+            )
+        elif found[path] != expected[path]:
+            problems.append(f"{path} has sha256 {found[path].sha256} instead of the manifest's {expected[path].sha256}")
+    return problems

@@ -1,0 +1,81 @@
+"""ReleasedModel: the baseline, as an ordinary component that reads the release store.
+
+TFX would use a Resolver, which open-source Kubeflow Pipelines cannot run.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tensorflow.io import gfile
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.channel import Channel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.utils import io_utils, path_utils
+
+from components.pusher.release_store import open_store
+
+NOTE_FILE = "released_model.txt"
+
+
+class ReleasedModelSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes no types
+    """`version` is empty while nothing was released."""
+
+    PARAMETERS = {  # noqa: RUF012  # TFX's way
+        "release_uri": ExecutionParameter(type=str),
+        "model_name": ExecutionParameter(type=str),
+        "version": ExecutionParameter(type=str),
+    }
+    INPUTS = {}  # noqa: RUF012
+    OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}  # noqa: RUF012
+
+
+class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
+    """Copies a release's SavedModel into a Model artifact, or says in a note that there is none."""
+
+    def Do(  # noqa: N802  # TFX's name
+        self,
+        input_dict: dict[str, Any],
+        output_dict: dict[str, Any],
+        exec_properties: dict[str, Any],  # noqa: ARG002
+    ) -> None:
+        """Writes `released_model.txt`, and `Format-Serving/` where there is a release.
+
+        Raises:
+          ReleaseError: if the release is damaged.
+        """
+        model = artifact_utils.get_single_instance(output_dict["model"])
+        version = exec_properties["version"]
+        if version:
+            store = open_store(exec_properties["release_uri"])
+            with tempfile.TemporaryDirectory() as folder:
+                release = Path(folder) / "release"
+                store.fetch(exec_properties["model_name"], version, release)
+                io_utils.copy_dir(str(release / "saved_model"), path_utils.serving_model_dir(model.uri))
+        model.set_string_custom_property("version", version)
+        with gfile.GFile(f"{model.uri}/{NOTE_FILE}", "w") as file:
+            file.write(f"{version}\n" if version else "nothing was released yet\n")
+
+
+class ReleasedModel(base_component.BaseComponent):  # type: ignore[misc]
+    """The released model, for the Evaluator to compare the candidate with.
+
+    Args:
+      release_uri: the release store.
+      model_name: folder of the model in it.
+      version: the released version when the run started; None where nothing was released.
+    """
+
+    SPEC_CLASS = ReleasedModelSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, *, release_uri: str, model_name: str, version: str | None) -> None:
+        super().__init__(
+            ReleasedModelSpec(
+                release_uri=release_uri,
+                model_name=model_name,
+                version="" if version is None else version,
+                model=Channel(type=standard_artifacts.Model),
+            )
+        )

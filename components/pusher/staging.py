@@ -1,0 +1,115 @@
+"""Puts a release together in a folder of its own, ready to be published."""
+
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+from components.dataset import DatasetSummary
+from components.options import Options
+from components.pusher.c_bundle.render import BundleSpec, render_bundle
+from components.pusher.judgement import Judgement
+from components.pusher.manifest import CodeRecord, DatasetRecord, LabelRuleId, Manifest, Metrics, RunRecord
+from components.pusher.options import CodeVersion, ReleaseOptions
+from components.pusher.release import MANIFEST_NAME, hash_files, release_version
+from components.verdicts import Gate
+
+STACK = (
+    "tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis",
+    "tensorflow-data-validation", "ml-metadata", "ai-edge-litert", "tflite-micro", "numpy", "pillow", "protobuf",
+)  # fmt: skip
+PIXEL_CONTRACT = "float input = pixel / 127.5 - 1; int8 input = pixel - 128, exactly"
+
+
+class ReleaseFacts(Options):
+    """What a manifest says beside the measurements.
+
+    Attributes:
+      model: name of the model, and of its folder in the release store.
+      created_utc: when the release was put together, as `2026-11-22T03:04:05Z`.
+      run: which run made it.
+      code: which code made it.
+      baseline: version that was the released one when the run started.
+      config_yaml: the run's resolved config.
+    """
+
+    model: str
+    created_utc: str
+    run: RunRecord
+    code: CodeVersion
+    baseline: str | None
+    config_yaml: str
+
+
+def stage_release(
+    folder: Path,
+    *,
+    saved_model_dir: Path,
+    judgement: Judgement,
+    dataset: DatasetSummary,
+    float_metrics: Metrics,
+    gates: tuple[Gate, ...],
+    options: ReleaseOptions,
+    facts: ReleaseFacts,
+) -> Manifest:
+    """Writes the C bundle, the flatbuffer, the SavedModel, labels, config and manifest into an empty folder.
+
+    Raises:
+      ReleaseError: if the C bundle cannot be rendered for this model.
+    """
+    footprint, parity = judgement.footprint, judgement.parity
+    if footprint is None or parity is None:
+        raise ValueError("only a judgement that passed its gates can be released")
+    report = judgement.report
+    bundle = BundleSpec(
+        name=options.c_name,
+        flatbuffer=judgement.flatbuffer,
+        labels=dataset.label_names,
+        category=dataset.category,
+        input=report.inputs[0],
+        output=report.outputs[0],
+        arena_bytes=footprint.arena_total_bytes,
+        arena_margin_bytes=options.arena_margin_bytes,
+        model=facts.model,
+        vww_version=facts.code.version,
+    )
+    files = render_bundle(bundle) | {
+        f"{options.c_name}.tflite": judgement.flatbuffer,
+        "labels.txt": "".join(f"{name}\n" for name in dataset.label_names).encode(),
+        "config.yaml": facts.config_yaml.encode(),
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    shutil.copytree(saved_model_dir, folder / "saved_model")
+    digests = hash_files(folder)
+    manifest = Manifest(
+        model=facts.model,
+        version=release_version(digests),
+        created_utc=facts.created_utc,
+        files=digests,
+        labels=dataset.label_names,
+        label_rule=LabelRuleId(
+            id=dataset.label_rule, version=dataset.label_rule_version, digest=dataset.label_rule_digest
+        ),
+        category=dataset.category,
+        dataset=DatasetRecord(
+            digest=dataset.digest,
+            fingerprint=dataset.fingerprint,
+            images=dataset.counts,
+            quarantined=dataset.quarantined,
+        ),
+        input=report.inputs[0],
+        output=report.outputs[0],
+        pixel_contract=PIXEL_CONTRACT,
+        float_metrics={"eval": float_metrics},
+        int8_metrics={"eval": judgement.metrics},
+        gates=gates,
+        footprint=footprint,
+        parity=parity,
+        calibration=judgement.calibration,
+        stack={package: metadata.version(package) for package in STACK},
+        code=CodeRecord(**facts.code.model_dump()),
+        run=facts.run,
+        baseline=facts.baseline,
+    )
+    (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest

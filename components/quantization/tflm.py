@@ -1,0 +1,193 @@
+"""Runs a flatbuffer under TFLite Micro in a child process, because it calls abort() on models it does not like.
+
+A model that the interpreter refuses, aborts on or does not finish is a finding (`TflmRun.failure`), not an
+exception: the gates turn it into a verdict.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.errors import ModelError, StorageError
+from components.options import Options
+from components.quantization import tflm_child
+from components.quantization.feeding import check_feed
+from components.quantization.flatbuffer import read_graph
+
+_ALLOCATION = re.compile(r"\[RecordingMicroAllocator\] Arena allocation (total|head|tail) (\d+) bytes")
+_REPORT_PREFIX = "[RecordingMicroAllocator]"
+_POLL_S = 0.2
+_LINES_OF_FAILURE = 5
+
+
+class ArenaUse(Options):
+    """Tensor arena that a model needs, by the report of the 64-bit host interpreter.
+
+    Attributes:
+      total_bytes: head and tail; on a 32-bit microcontroller the tail is smaller, its pointers being half as long.
+      head_bytes: activations and scratch buffers, which share their space over time.
+      tail_bytes: what stays: tensor structures and the kernels' own data.
+    """
+
+    total_bytes: int
+    head_bytes: int
+    tail_bytes: int
+
+
+@dataclass(frozen=True)
+class TflmRun:
+    """What became of a model under TFLite Micro.
+
+    Attributes:
+      outputs: [n, ...] in the output's own dtype; None without images or after a failure.
+      arena: None when the model did not even load.
+      failure: the interpreter's words, the signal or the time limit that ended it; None when all went well.
+    """
+
+    outputs: npt.NDArray[Any] | None
+    arena: ArenaUse | None
+    failure: str | None
+
+
+def run_under_tflm(
+    flatbuffer: bytes,
+    images: npt.NDArray[Any] | None,
+    *,
+    time_limit_s: float,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> TflmRun:
+    """Loads a model under TFLite Micro's host interpreter and feeds it one image after another.
+
+    About a second to start, then 10 ms an image for MobileNet v1 0.25 at 96x96.
+
+    Args:
+      flatbuffer: a `.tflite` file; with images, one of one input [1, ...] and one output [1, ...].
+      images: [n, ...] in the input's own dtype, so codes for a quantized model; None only loads the model.
+      time_limit_s: seconds, start included, after which the child is killed.
+      on_progress: called about five times a second with the number of images done and of all images.
+
+    Raises:
+      ModelError: when the flatbuffer is damaged or not made for these images, or when the interpreter is not there.
+      StorageError: when the temporary folder has no room for the images.
+    """
+    graph = read_graph(flatbuffer)
+    if images is not None:
+        check_feed(graph, images)
+    with contextlib.ExitStack() as stack:
+        with _storage_errors():
+            # Files without a name: whatever becomes of either process, nothing stays in the folder.
+            model, inputs, outputs, progress, log = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(5))
+            model.write(flatbuffer)
+            model.seek(0)
+            if images is not None:
+                np.save(inputs, images)
+                inputs.seek(0)
+        descriptors = [file.fileno() for file in (model, inputs, outputs, progress)]
+        child = stack.enter_context(_child(descriptors, log))
+        finished = _await(child, time_limit_s, progress.fileno(), on_progress, 0 if images is None else len(images))
+        log.seek(0)
+        words = log.read().decode("utf-8", errors="replace")
+        failure = _failure(child.returncode, words) if finished else f"not finished within {time_limit_s:g} s"
+        if failure is not None or images is None:
+            return TflmRun(outputs=None, arena=_arena(words), failure=failure)
+        outputs.seek(0)
+        return TflmRun(outputs=np.load(outputs), arena=_arena(words), failure=None)
+
+
+@contextlib.contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"the images cannot be handed to TFLite Micro: {error}.",
+            expected="room for them in the folder for temporary files",
+            hint="make room there, or let TMPDIR name another folder",
+        ) from error
+
+
+@contextlib.contextmanager
+def _child(descriptors: list[int], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """The child in a process group of its own, which is gone when the block is left."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", tflm_child.__name__, *map(str, descriptors)],
+        # The folder that holds `components`: the child runs this very code, installed or not.
+        cwd=Path(__file__).parents[2],
+        pass_fds=descriptors,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _await(
+    child: subprocess.Popen[bytes],
+    time_limit_s: float,
+    progress_fd: int,
+    on_progress: Callable[[int, int], None] | None,
+    images: int,
+) -> bool:
+    """Waits for the child's end and reports how far it is; False when the time limit came first."""
+    deadline = time.monotonic() + time_limit_s
+    while True:
+        try:
+            child.wait(timeout=min(_POLL_S, max(deadline - time.monotonic(), 0)))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= deadline:
+                return False
+        if on_progress is not None and images > 0:
+            on_progress(os.fstat(progress_fd).st_size, images)
+        if child.returncode is not None:
+            return True
+
+
+def _arena(words: str) -> ArenaUse | None:
+    found = {f"{part}_bytes": int(size) for part, size in _ALLOCATION.findall(words)}
+    return ArenaUse(**found) if len(found) == len(ArenaUse.model_fields) else None
+
+
+def _failure(exit_code: int, words: str) -> str | None:
+    """Why the child ended, in the interpreter's words where there are any.
+
+    Raises:
+      ModelError: when the child failed before the interpreter could have an opinion.
+    """
+    if exit_code == 0:
+        return None
+    said = [line for line in words.splitlines() if line.strip() and not line.startswith(_REPORT_PREFIX)]
+    reason = "; ".join(said[-_LINES_OF_FAILURE:])
+    if exit_code == tflm_child.REFUSED:
+        return reason
+    if exit_code < 0:
+        return f"{_signal_name(-exit_code)}: {reason or 'the interpreter gave no reason'}"
+    raise ModelError(
+        f"TFLite Micro could not be run: {said[-1] if said else f'exit code {exit_code}'}.",
+        expected="the tflite-micro package in this environment, and a flatbuffer it can parse",
+        hint="run `make setup`; then try `vww inspect` on the file",
+    )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

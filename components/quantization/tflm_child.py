@@ -1,0 +1,70 @@
+"""The program that `components.quantization.tflm` starts: one model under TFLite Micro, in a process of its own.
+
+    python -m components.quantization.tflm_child MODEL_FD INPUTS_FD OUTPUTS_FD PROGRESS_FD
+
+The arguments are open file descriptors: the flatbuffer, images as .npy (empty: only load the model), the outputs
+as .npy, and one byte for every finished image. Arena use and errors go to stderr in the interpreter's own words.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from typing import Any
+
+import numpy as np
+
+REFUSED = 3  # exit code: the interpreter said no, in words; an abort() ends the process before it can choose one
+
+# Only touched pages cost memory. The interpreter reports what it used, not what it was given.
+_HOST_ARENA_BYTES = 1 << 28
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> int:
+    """Loads the model, reports its arena, feeds it the images."""
+    _leave_nothing_behind()
+    model_fd, inputs_fd, outputs_fd, progress_fd = (int(argument) for argument in sys.argv[1:])
+
+    from tflite_micro import runtime
+
+    try:
+        interpreter = runtime.Interpreter.from_bytes(_read(model_fd), arena_size=_HOST_ARENA_BYTES)
+        interpreter.print_allocations()
+        if os.fstat(inputs_fd).st_size > 0:
+            _feed(interpreter, inputs_fd, outputs_fd, progress_fd)
+    except RuntimeError as error:
+        sys.stderr.write(f"{error}\n")
+        return REFUSED
+    return 0
+
+
+def _feed(interpreter: Any, inputs_fd: int, outputs_fd: int, progress_fd: int) -> None:
+    with open(inputs_fd, "rb") as file:
+        images = np.load(file)
+    answer = interpreter.get_output_details(0)
+    outputs = np.empty((len(images), *answer["shape"][1:]), answer["dtype"])
+    with open(progress_fd, "wb", buffering=0) as progress:
+        for image, output in zip(images, outputs, strict=True):
+            interpreter.set_input(image[np.newaxis], 0)
+            interpreter.invoke()
+            output[...] = interpreter.get_output(0)[0]
+            progress.write(b".")
+    with open(outputs_fd, "wb") as file:
+        np.save(file, outputs)
+
+
+def _read(descriptor: int) -> bytes:
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+def _leave_nothing_behind() -> None:
+    """No core file after an abort(), and no process once the parent is gone, however it went."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

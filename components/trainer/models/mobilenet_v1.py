@@ -1,0 +1,75 @@
+"""MobileNet v1 (Howard et al., arXiv 1704.04861) as slim builds it (tensorflow/models, research/slim/nets/mobilenet_v1.py).
+
+Layers carry the names of `keras.applications.MobileNet`, so that weights map and a name seen in Netron points here.
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+# (filters before alpha, stride) of the depthwise-separable blocks 1 to 13.
+BLOCKS = (
+    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
+    (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
+)  # fmt: skip
+FIRST_FILTERS = 32
+MIN_FILTERS = 8
+BATCH_NORM_EPSILON = 1e-3
+INITIAL_STDDEV = 0.09
+
+
+def scale_filters(filters: int, alpha: float) -> int:
+    """slim's rule for a layer's width: truncated, and never under 8."""
+    return max(int(filters * alpha), MIN_FILTERS)
+
+
+def mobilenet_v1(
+    *,
+    side: int,
+    channels: int,
+    classes: int,
+    alpha: float,
+    dropout: float = 0.001,
+    weight_decay: float = 0.0,
+    batch_norm_momentum: float = 0.9997,
+) -> keras.Model:
+    """Builds the classifier up to its logits.
+
+    Args:
+      side: height and width of the input, in pixels.
+      channels: 1 or 3.
+      classes: number of labels.
+      alpha: width multiplier.
+      dropout: share of the pooled features dropped in training.
+      weight_decay: slim's `scale * sum(w**2) / 2` on all kernels but the depthwise ones.
+      batch_norm_momentum: share of the old moving statistics that a step keeps.
+
+    Returns:
+      A model from `image`, float32 [n, side, side, channels] in [-1, 1], to logits, float32 [n, classes].
+    """
+    initializer = keras.initializers.TruncatedNormal(stddev=INITIAL_STDDEV)
+    regularizer = keras.regularizers.L2(weight_decay / 2) if weight_decay > 0 else None
+    kernel = {"kernel_initializer": initializer, "kernel_regularizer": regularizer}
+
+    def norm_relu(x: Any, name: str) -> Any:
+        x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=batch_norm_momentum, name=f"{name}_bn")(x)
+        return layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+    inputs = keras.Input((side, side, channels), name="image")
+    filters = scale_filters(FIRST_FILTERS, alpha)
+    x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name="conv1", **kernel)(inputs)
+    x = norm_relu(x, "conv1")
+    for block, (wide, stride) in enumerate(BLOCKS, start=1):
+        x = layers.DepthwiseConv2D(
+            3, stride, padding="same", use_bias=False, depthwise_initializer=initializer, name=f"conv_dw_{block}"
+        )(x)
+        x = norm_relu(x, f"conv_dw_{block}")
+        filters = scale_filters(wide, alpha)
+        x = layers.Conv2D(filters, 1, padding="same", use_bias=False, name=f"conv_pw_{block}", **kernel)(x)
+        x = norm_relu(x, f"conv_pw_{block}")
+    # Pooling with a stated window becomes AVERAGE_POOL_2D, as in person_detect.tflite; a global one becomes MEAN.
+    x = layers.AveragePooling2D(x.shape[1:3], name="pool")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    x = layers.Conv2D(classes, 1, padding="same", name="conv_preds", **kernel)(x)
+    return keras.Model(inputs, layers.Reshape((classes,), name="logits")(x), name="mobilenet_v1")

@@ -1,0 +1,209 @@
+"""The `vww` command: the only reader of the command line.
+
+stdout is data, stderr is talk. Exit codes: 0 done, 1 failure, 2 usage, 3 gated off.
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from components.errors import VwwError
+
+if TYPE_CHECKING:
+    from components.pusher.outcome import Outcome
+    from pipeline.config import RunConfig
+
+EXIT_GATED = 3
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="vww",
+    help="From a labelled image set to a gated, measured, verified int8 model that a microcontroller can compile.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+releases = typer.Typer(help="List, show and verify releases.", no_args_is_help=True)
+app.add_typer(releases, name="releases")
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override one key of the config, such as trainer.epochs=5."),
+]
+DEMO_CONFIG = Path(__file__).parent / "configs" / "demo.yaml"
+DEMO_IMAGES = 1500
+DEMO_SEED = 1
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        typer.echo(f"vww {metadata.version('vww')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: ARG001  # the callback answers
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(overrides: Overrides = None) -> None:
+    """Draw the sample set, run the whole pipeline on it, and release what passes the gates."""
+    from components.example_gen.sample_data import is_sample_data, write_sample_data
+    from pipeline.config import read_config
+    from pipeline.console import RunView
+    from pipeline.run import run_pipeline, started_worker
+
+    settings = list(overrides or ())
+    root = Path(read_config(str(DEMO_CONFIG), settings).run.root)
+    data = root / "sample-data"
+    where = [
+        f"data.annotations={json.dumps(str(data / 'instances.json'))}",
+        f"data.images={json.dumps(str(data / 'images'))}",
+    ]
+    config = read_config(str(DEMO_CONFIG), [*where, *settings])
+    with started_worker(config.run.root) as worker, RunView() as view:
+        view.start("sample data     ")
+        if is_sample_data(data, images=DEMO_IMAGES, seed=DEMO_SEED):
+            view.finish(f"{DEMO_IMAGES:,} images, drawn earlier")
+        else:
+            write_sample_data(
+                data,
+                images=DEMO_IMAGES,
+                seed=DEMO_SEED,
+                on_progress=lambda done, total: view.advance(done, total, "images"),
+            )
+            view.finish(f"{DEMO_IMAGES:,} images below {data}")
+        outcome = run_pipeline(config, view, worker)
+    _conclude(config, outcome)
+
+
+@app.command()
+def run(
+    config_file: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="A YAML file, such as pipeline/configs/demo.yaml.")
+    ],
+    overrides: Overrides = None,
+) -> None:
+    """Run the pipeline that CONFIG describes, and release what passes the gates."""
+    from pipeline.config import read_config
+    from pipeline.console import RunView
+    from pipeline.run import run_pipeline, started_worker
+
+    config = read_config(config_file, overrides or ())
+    with started_worker(config.run.root) as worker, RunView() as view:
+        outcome = run_pipeline(config, view, worker)
+    _conclude(config, outcome)
+
+
+@app.command("sample-data")
+def sample_data(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet, or empty.")],
+    images: Annotated[int, typer.Option(min=1, help="How many images to draw.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+) -> None:
+    """Draw a COCO-format set: people-like figures among other things."""
+    from components.example_gen.sample_data import write_sample_data
+    from pipeline.console import RunView
+
+    with RunView() as view:
+        view.start("sample data")
+        summary = write_sample_data(
+            directory,
+            images=images,
+            seed=seed,
+            workers=workers,
+            on_progress=lambda done, total: view.advance(done, total, "images"),
+        )
+        view.finish(f"{summary}")
+    typer.echo(str(directory))
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE.tflite")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show a flatbuffer's operators, tensor contracts, MACs, bytes, and its arena under TFLite Micro."""
+    from pipeline.show import show_flatbuffer
+
+    show_flatbuffer(file, as_json=as_json)
+
+
+Store = Annotated[str, typer.Option("--uri", help="The release store: a folder or gs://bucket/prefix.")]
+DEFAULT_STORE = "runs/demo/releases"
+
+
+@releases.command("list")
+def releases_list(uri: Store = DEFAULT_STORE) -> None:
+    """List every release in the store, the promoted ones marked."""
+    from pipeline.show import list_releases
+
+    list_releases(uri)
+
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Folder of the model in the store, such as demo.")]
+Version = Annotated[str, typer.Argument(metavar="[VERSION]", help="A version; the latest if left out.")]
+
+
+@releases.command("show")
+def releases_show(
+    model: Model,
+    version: Version = "latest",
+    uri: Store = DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest.")] = False,
+) -> None:
+    """Show one release: what it is, how it was made, and what was measured on it."""
+    from pipeline.show import show_release
+
+    show_release(uri, model, version, as_json=as_json)
+
+
+@releases.command("verify")
+def releases_verify(model: Model, version: Version = "latest", uri: Store = DEFAULT_STORE) -> None:
+    """Check every file of a release against its manifest."""
+    from pipeline.show import verify_release
+
+    verify_release(uri, model, version)
+
+
+def _conclude(config: "RunConfig", outcome: "Outcome") -> None:
+    """Prints the result; a refusal ends with exit code 3."""
+    from pipeline.show import print_outcome
+
+    print_outcome(config, outcome)
+    if outcome.promotion is None:
+        raise typer.Exit(EXIT_GATED)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C, under a name that no library on the way catches."""
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
+
+
+def main() -> None:
+    """Entry point: turns errors into messages and exit codes."""
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        app()
+    except VwwError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except _Interrupted:
+        typer.echo("interrupted; nothing half-written is visible, and finished nodes are not run again", err=True)
+        sys.exit(EXIT_INTERRUPTED)

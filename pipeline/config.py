@@ -1,0 +1,212 @@
+"""RunConfig: one frozen, validated model of a run, and how it is read from YAML and `--set`."""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from components.errors import ConfigError
+from components.example_gen.options import ExampleGenOptions
+from components.gate_options import GateOptions
+from components.options import Options
+from components.pusher.options import ReleaseOptions
+from components.trainer.options import TrainerOptions
+from components.transform.options import TransformOptions
+
+
+class RunOptions(Options):
+    """Where a run happens.
+
+    Attributes:
+      root: folder of everything that the run writes, its metadata store included.
+      seed: of everything random but the splits.
+      beam_pipeline_args: handed to Beam as they are. Without a stated running mode, Beam may fetch another runner.
+    """
+
+    root: str
+    seed: int = Field(default=1, ge=0)
+    beam_pipeline_args: tuple[str, ...] = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
+
+
+class RunConfig(Options):
+    """One run, its sections in the order of the pipeline.
+
+    Attributes:
+      name: of the model; also the folder of its releases.
+      run, data, transform, trainer, gates, release: see their classes.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    run: RunOptions
+    data: ExampleGenOptions
+    transform: TransformOptions = TransformOptions()
+    trainer: TrainerOptions
+    gates: GateOptions
+    release: ReleaseOptions = ReleaseOptions()
+
+    @property
+    def release_uri(self) -> str:
+        """Where releases go."""
+        return os.path.join(self.run.root, "releases") if self.release.uri is None else self.release.uri
+
+    def to_yaml(self) -> str:
+        """The resolved config, defaults included, as `vww run` reads it."""
+        return yaml.safe_dump(self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers and booleans: 4e-5 is a float and `no` is a word; a key given twice is an error."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern) for tag, pattern in resolvers if tag not in {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"}
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|false|True|False|TRUE|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.[\d_]*|\.\d[\d_]*|\d[\d_]*(?=[eE]))([eE][-+]?\d+)?$"),
+    list("-+0123456789."),
+)
+
+
+def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+
+
+def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
+    """Reads one YAML file, applies `--set` overrides and validates the result.
+
+    Args:
+      path: the YAML file.
+      overrides: `path.to.key=value`, the value in YAML.
+
+    Raises:
+      ConfigError: naming every key that is unknown, missing or of the wrong type.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read the config file {path}: {error}",
+            expected="a YAML file such as pipeline/configs/demo.yaml",
+        ) from error
+    tree = _parse_yaml(text, path)
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} holds {type(tree).__name__}, not sections", expected="a mapping, as in demo.yaml")
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return _absolute(RunConfig.model_validate_json(json.dumps(tree, default=str)))
+    except ValidationError as error:
+        problems = [_describe(problem, tree) for problem in error.errors()]
+        raise ConfigError(
+            f"{path}: " + ("\n  " if len(problems) > 1 else "") + "\n  ".join(problems),
+            hint="docs/configuration.md lists every key; --set path.to.key=value overrides one",
+        ) from error
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader with stricter rules
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not YAML: {error}", expected="a mapping of sections, as in demo.yaml") from error
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(
+            f"--set received {override!r}", expected="path.to.key=value, such as --set trainer.batch_size=64"
+        )
+    *sections, key = path.strip().split(".")
+    node: Any = tree
+    for section in sections:
+        node = node.setdefault(section, {}) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        raise ConfigError(
+            f"--set {path}: {'.'.join(sections)} is a value, not a section", expected="a path to a single key"
+        )
+    node[key] = _parse_yaml(text, f"the value of --set {path}")
+
+
+def _describe(problem: Any, tree: Any) -> str:
+    """One line for one of pydantic's problems, with the path as a person would write it."""
+    path, received = _locate(problem["loc"], tree)
+    match problem["type"]:
+        case "extra_forbidden":
+            known = _known_keys(problem["loc"][:-1])
+            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=3)
+            advice = f"did you mean {' or '.join(near)}?" if near else f"expected one of: {', '.join(known)}"
+            return f"{path}: unknown key; {advice}"
+        case "missing":
+            return f"{path}: missing; pass --set {path}=VALUE or write it into the file"
+        case "value_error":
+            return f"{path}: {problem['ctx']['error']}" if path else str(problem["ctx"]["error"])
+        case _:
+            return f"{path}: {problem['msg'][0].lower()}{problem['msg'][1:]}; received {received!r}"
+
+
+def _locate(location: tuple[int | str, ...], tree: Any) -> tuple[str, Any]:
+    """The dotted path and the value there; pydantic's own tags, of a union or a mapping's key, are left out."""
+    parts: list[str] = []
+    node = tree
+    for depth, part in enumerate(location):
+        inside = (isinstance(node, Mapping) and part in node) or (isinstance(node, list) and isinstance(part, int))
+        if part == "[key]":
+            return ".".join(parts), parts[-1]
+        if not inside and depth < len(location) - 1:
+            continue
+        parts.append(str(part))
+        node = node[part] if inside else None
+    return ".".join(parts), node
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the options class at a location has."""
+    model: Any = RunConfig
+    for part in location:
+        fields = {info.alias or name: info.annotation for name, info in getattr(model, "model_fields", {}).items()}
+        if part in fields:
+            model = fields[str(part)]
+            continue
+        # A tag picks one class of a discriminated union.
+        candidates = getattr(model, "__args__", ())
+        model = next(
+            (c for c in candidates if part in getattr(c.model_fields.get("name"), "annotation").__args__), model
+        )
+    return [info.alias or name for name, info in getattr(model, "model_fields", {}).items()]
+
+
+def _absolute(config: RunConfig) -> RunConfig:
+    """The same config with paths that hold from any working directory."""
+
+    def absolute(path: str) -> str:
+        return path if "://" in path else os.path.abspath(os.path.expanduser(path))
+
+    data = config.data.model_copy(
+        update={"annotations": absolute(config.data.annotations), "images": absolute(config.data.images)}
+    )
+    run = config.run.model_copy(update={"root": absolute(config.run.root)})
+    uri = config.release.uri
+    release = config.release.model_copy(update={"uri": None if uri is None else absolute(uri)})
+    return config.model_copy(update={"data": data, "run": run, "release": release})

@@ -1,0 +1,97 @@
+"""What a person sees: progress on stderr, tables on stdout."""
+
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pipeline.events import NodeFinished, NodeProgress, NodeStarted
+
+_LINE_INTERVAL_S = 10.0  # where there is no terminal to redraw
+
+
+class RunView(AbstractContextManager["RunView"]):
+    """Node-by-node progress on stderr: bars on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._title = ""
+        self._node_start = 0.0
+        self._next_line = 0.0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[detail]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self._console.print(text, markup=False)
+
+    def start(self, title: str) -> None:
+        """A step begins whose length is not known."""
+        self._title, self._node_start = title, time.monotonic()
+        self._next_line = self._node_start + _LINE_INTERVAL_S
+        if self._progress is not None:
+            self._task = self._progress.add_task(title, total=None, detail="")
+
+    def advance(self, done: int, total: int, unit: str) -> None:
+        """The running step is at `done` of `total`."""
+        detail = f"{done:,}/{total:,} {unit}"
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total, detail=detail)
+        elif time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + _LINE_INTERVAL_S
+            self.say(f"{self._title}  {detail}  {time.monotonic() - self._node_start:.0f} s")
+
+    def finish(self, note: str) -> None:
+        """The running step is done."""
+        if self._progress is not None and self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        self.say(f"{self._title}  {note}")
+
+    def show(self, event: NodeStarted | NodeProgress | NodeFinished) -> None:
+        """Draws what the worker told."""
+        if isinstance(event, NodeStarted):
+            self.start(f"[{event.index}/{event.total}] {event.node:<16}")
+        elif isinstance(event, NodeProgress):
+            self.advance(event.done, event.total, event.unit)
+        else:
+            self.finish("reused from an earlier run" if event.cached else f"{event.seconds:.1f} s")
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """A table on stdout: drawn on a terminal, aligned plain text elsewhere."""
+    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 160)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print()

@@ -1,0 +1,59 @@
+"""Gates on the float model, as TFMA's EvalConfig."""
+
+import json
+from typing import Any
+
+from tensorflow_model_analysis.proto import config_pb2
+
+from components import features
+from components.gate_options import FloatGates
+
+POSITIVE = 1
+
+
+def eval_config(gates: FloatGates) -> config_pb2.EvalConfig:
+    """Metrics over the whole eval split and by size of the largest labelled object; gates on the whole split only.
+
+    Args:
+      gates: the thresholds; those that are None ask nothing.
+    """
+    accuracy = _metric("SparseCategoricalAccuracy", "accuracy", lower_bound=gates.min_accuracy)
+    if gates.max_accuracy_drop is not None:
+        threshold = accuracy.per_slice_thresholds[0].threshold.change_threshold
+        threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
+        threshold.absolute.value = -gates.max_accuracy_drop
+    return config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(signature_name=features.SERVING_SIGNATURE, label_key=features.LABEL)],
+        slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[features.LARGEST_OBJECT])],
+        metrics_specs=[
+            config_pb2.MetricsSpec(
+                metrics=[
+                    config_pb2.MetricConfig(class_name="ExampleCount"),
+                    accuracy,
+                    _metric("SparseCategoricalCrossentropy", "loss"),
+                ]
+            ),
+            config_pb2.MetricsSpec(
+                binarize=config_pb2.BinarizationOptions(class_ids={"values": [POSITIVE]}),
+                metrics=[
+                    _metric("AUC", "auc", lower_bound=gates.min_auc),
+                    _metric("Precision", "precision"),
+                    _metric("Recall", "recall"),
+                ],
+            ),
+        ],
+    )
+
+
+def _metric(class_name: str, name: str, lower_bound: float | None = None) -> Any:
+    metric = config_pb2.MetricConfig(class_name=class_name, config=json.dumps({"name": name}))
+    if lower_bound is not None:
+        metric.per_slice_thresholds.append(
+            config_pb2.PerSliceMetricThreshold(
+                slicing_specs=[config_pb2.SlicingSpec()],
+                threshold=config_pb2.MetricThreshold(
+                    value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": lower_bound})
+                ),
+            )
+        )
+    return metric

@@ -1,0 +1,141 @@
+"""The pipeline: which components, in what order, with which settings. It reads top to bottom like docs/design.md."""
+
+from dataclasses import dataclass
+
+from tfx.components import StatisticsGen, Trainer, Transform
+from tfx.orchestration import metadata, pipeline
+from tfx.proto import trainer_pb2
+
+from components.code_digest import code_digest
+from components.data_validation.component import AnomalyGate
+from components.data_validation.schema import CuratedSchema, schema_text
+from components.evaluator.component import BaselineEvaluator
+from components.example_gen.component import CocoExampleGen
+from components.pusher.component import MicroPusher
+from components.pusher.executor import PushJob
+from components.pusher.options import CodeVersion
+from components.pusher.released_model import ReleasedModel
+from components.trainer.run_fn import TrainingJob
+from pipeline.config import RunConfig
+from pipeline.gates import eval_config
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is only known when a run starts.
+
+    Attributes:
+      run_id: of this run.
+      dataset_fingerprint: changes when the data changes.
+      released_version: the baseline; None while nothing was released.
+      code: which code runs.
+    """
+
+    run_id: str
+    dataset_fingerprint: str
+    released_version: str | None
+    code: CodeVersion
+
+
+def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
+    """The graph of one run, for any runner."""
+    # Label, split and write the images as examples.
+    example_gen = CocoExampleGen(
+        options=config.data,
+        dataset_fingerprint=facts.dataset_fingerprint,
+        code_digest=code_digest("example_gen"),
+    )
+    # The schema that is checked in, not one inferred from the data it should judge.
+    schema = CuratedSchema(text=schema_text())
+    # What the examples are like.
+    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"], schema=schema.outputs["schema"])
+    # An anomaly stops the run here.
+    example_validator = AnomalyGate(
+        statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
+    ).with_id("ExampleValidator")
+    # Decode, gray, resize, round to 8 bits; the same graph serves training, evaluation and export.
+    transform = Transform(
+        examples=example_gen.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
+        custom_config={"options": config.transform.to_json(), "code_digest": code_digest("transform")},
+        disable_analyzer_cache=True,
+        disable_statistics=True,
+    )
+    transform.add_upstream_node(example_validator)
+    # Train, keep the best epoch, export.
+    trainer = Trainer(
+        run_fn="components.trainer.run_fn.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=trainer_pb2.TrainArgs(),
+        eval_args=trainer_pb2.EvalArgs(),
+        custom_config={"job": _training_job(config).to_json(), "code_digest": code_digest("trainer")},
+    )
+    # The baseline: what is released now, if anything is.
+    released_model = ReleasedModel(
+        release_uri=config.release_uri, model_name=config.name, version=facts.released_version
+    )
+    # Judge the float model, alone and against the baseline.
+    evaluator = BaselineEvaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=released_model.outputs["model"],
+        eval_config=eval_config(config.gates.float_),
+        schema=schema.outputs["schema"],
+    ).with_id("Evaluator")
+    # Quantize, judge the int8 file under TFLite Micro, promote what passed.
+    pusher = MicroPusher(
+        model=trainer.outputs["model"],
+        blessing=evaluator.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        examples=example_gen.outputs["examples"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        job=_push_job(config, facts),
+        code_digest=code_digest("pusher", "quantization"),
+    )
+    return pipeline.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=f"{config.run.root}/artifacts",
+        components=[
+            example_gen,
+            schema,
+            statistics_gen,
+            example_validator,
+            transform,
+            trainer,
+            released_model,
+            evaluator,
+            pusher,
+        ],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(f"{config.run.root}/metadata.sqlite"),
+        beam_pipeline_args=list(config.run.beam_pipeline_args),
+    )
+
+
+def _training_job(config: RunConfig) -> TrainingJob:
+    return TrainingJob(
+        trainer=config.trainer,
+        side=config.transform.side,
+        channels=config.transform.channels,
+        label_count=2,
+        seed=config.run.seed,
+    )
+
+
+def _push_job(config: RunConfig, facts: RunFacts) -> PushJob:
+    return PushJob(
+        model=config.name,
+        release=config.release,
+        release_uri=config.release_uri,
+        gates=config.gates,
+        side=config.transform.side,
+        channels=config.transform.channels,
+        seed=config.run.seed,
+        run_id=facts.run_id,
+        run_root=config.run.root,
+        code=facts.code,
+        baseline=facts.released_version,
+        config_yaml=config.to_yaml(),
+    )

@@ -1,0 +1,23 @@
+"""What the command asks of the worker process."""
+
+from components.options import Options
+from components.pusher.options import CodeVersion
+from pipeline.config import RunConfig
+
+
+class RunRequest(Options):
+    """What the command asks of the worker.
+
+    Attributes:
+      config: the run.
+      run_id: of this run.
+      dataset_fingerprint: of the data.
+      released_version: the baseline; None while nothing was released.
+      code: which code runs.
+    """
+
+    config: RunConfig
+    run_id: str
+    dataset_fingerprint: str
+    released_version: str | None
+    code: CodeVersion

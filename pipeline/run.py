@@ -1,0 +1,198 @@
+"""`vww run`: prepares a run, starts the worker, follows it to its end."""
+
+import fcntl
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import IO
+
+from components.errors import ConfigError, PipelineError, StorageError, VwwError
+from components.example_gen.plan import DatasetPlan, plan_dataset
+from components.pusher.options import CodeVersion
+from components.pusher.outcome import Outcome
+from components.pusher.release_store import open_store
+from pipeline.config import RunConfig
+from pipeline.console import RunView
+from pipeline.events import EVENT, Event, Failed, Finished, Ready
+from pipeline.requests import RunRequest
+
+_GRACE_S = 5.0
+
+
+def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
+    """Runs a config to its end, promoted or refused.
+
+    Args:
+      config: what to run.
+      view: where progress goes.
+      worker: started by the caller, who may have had something to prepare meanwhile.
+
+    Raises:
+      VwwError: if the data, the release store or a node stops the run.
+    """
+    view.start("data            ")
+    plan = plan_dataset(config.data)
+    view.finish(_describe(plan))
+    store = open_store(config.release_uri)
+    store.check_usable(config.name)
+    request = RunRequest(
+        config=config,
+        run_id=worker.run_id,
+        dataset_fingerprint=plan.fingerprint,
+        released_version=store.latest(config.name),
+        code=code_version(),
+    )
+    view.start("TFX             ")
+    for event in worker.follow(request):
+        match event:
+            case Ready():
+                view.finish("imported")
+            case Finished():
+                return Outcome.from_json(Path(event.outcome_path).read_text(encoding="utf-8"))
+            case Failed():
+                raise VwwError.from_json(event.error)
+            case _:
+                view.show(event)
+    raise PipelineError(
+        f"the pipeline's process ended without a word ({worker.describe_exit()})",
+        hint="the log has its last lines; was the machine out of memory? finished nodes are not run again",
+    )
+
+
+def _describe(plan: DatasetPlan) -> str:
+    splits = "; ".join(
+        f"{split} {sum(by_label):,} ({', '.join(f'{n:,} {name}' for n, name in zip(by_label, plan.label_names, strict=True))})"
+        for split, by_label in plan.counts.items()
+    )
+    quarantined = f"; {len(plan.quarantined):,} records quarantined" if plan.quarantined else ""
+    return f"{splits}{quarantined}"
+
+
+class Worker:
+    """The process that runs the graph; see `pipeline.worker`.
+
+    Args:
+      root: `run.root`, where the log goes.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        self.log_path = root / "logs" / f"{self.run_id}.log"
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        read_end, write_end = os.pipe()
+        with self.log_path.open("wb") as log:
+            # A session of its own: Ctrl-C reaches the command, which then ends the worker.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.worker", str(write_end)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[write_end],
+                start_new_session=True,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1")},
+            )
+        os.close(write_end)
+        self._events: IO[str] = os.fdopen(read_end, encoding="utf-8")
+
+    def follow(self, request: RunRequest) -> Iterator[Event]:
+        """Hands over the request, and gives what the worker tells until it ends."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(request.to_json().encode() + b"\n")
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass  # it has ended; its last words are in the pipe, or its exit code tells
+        for line in self._events:
+            yield EVENT.validate_json(line)
+
+    def describe_exit(self) -> str:
+        """How the worker ended."""
+        code = self._process.wait()
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def stop(self) -> None:
+        """Ends the worker and whatever it started, if it still runs."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self._process.pid, number)
+                self._process.wait(_GRACE_S)
+            except ProcessLookupError:
+                self._process.wait()
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+
+@contextmanager
+def started_worker(root: str) -> Iterator[Worker]:
+    """A worker for one run below `run.root`, which no other run may use meanwhile.
+
+    Raises:
+      StorageError: if the folder cannot be written.
+      ConfigError: if another run uses it.
+    """
+    folder = Path(root)
+    with _locked(folder):
+        worker = Worker(folder)
+        try:
+            yield worker
+        except VwwError as error:
+            raise _with_log(error, worker.log_path) from error
+        finally:
+            worker.stop()
+
+
+def _with_log(error: VwwError, log_path: Path) -> VwwError:
+    """The same error, pointing to the log if it came out of the pipeline."""
+    if isinstance(error, PipelineError | StorageError):
+        hint = f"{error.hint}\n  log: {log_path}" if error.hint is not None else f"log: {log_path}"
+        return type(error)(error.message, expected=error.expected, hint=hint)
+    return error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise StorageError(
+            f"run.root={folder} cannot be written: {error.strerror}",
+            expected="a folder that can be made and written",
+            hint="--set run.root=DIR writes elsewhere",
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another run is using run.root={folder}",
+                hint="wait for it, or write elsewhere with --set run.root=DIR",
+            ) from error
+        yield
+
+
+def code_version() -> CodeVersion:
+    """The package's version, and the commit of the checkout that it runs from."""
+    root = Path(__file__).resolve().parent.parent
+    commit = dirty = None
+    if (root / ".git").exists():
+        commit = _git(root, "rev-parse", "HEAD")
+        status = _git(root, "status", "--porcelain")
+        dirty = None if status is None else bool(status)
+    return CodeVersion(version=metadata.version("vww"), commit=commit, dirty=dirty)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()

@@ -1,0 +1,277 @@
+"""Tables and JSON on stdout: outcomes, flatbuffers, releases."""
+
+import sys
+from pathlib import Path
+
+from components.errors import ModelError, ReleaseError
+from components.pusher.manifest import Manifest, Metrics
+from components.pusher.outcome import Outcome
+from components.pusher.release_store import open_store
+from components.quantization.contracts import TensorContract
+from components.quantization.inspect import OpUse
+from components.verdicts import Gate
+from pipeline.config import RunConfig
+from pipeline.console import print_table
+
+_TFLM_TIME_LIMIT_S = 60.0
+
+
+def print_outcome(config: RunConfig, outcome: Outcome) -> None:
+    """The table at the end of a run, and what to do next."""
+    counts = outcome.dataset.counts
+    print_table(
+        "Examples",
+        ["split", "images", *outcome.dataset.label_names],
+        [[split, _count(sum(c.values())), *(_count(n) for n in c.values())] for split, c in counts.items()],
+    )
+    int8 = outcome.int8_metrics
+    rows = [["float", *_metrics(outcome.float_metrics)]]
+    rows += [[f"float, largest object {name}", *_metrics(m)] for name, m in outcome.float_slices.items()]
+    rows += [["int8", *_metrics(int8)]] if int8 is not None else []
+    print_table("Quality on the eval split", ["model", "images", "accuracy", "AUC"], rows)
+    if outcome.footprint is not None:
+        footprint = outcome.footprint
+        print_table(
+            "Footprint",
+            ["flatbuffer", "tensor arena (64-bit host)", "MACs", "differs from the reference kernels by"],
+            [
+                [
+                    f"{_count(footprint.flatbuffer_bytes)} bytes",
+                    f"{_count(footprint.arena_total_bytes)} bytes",
+                    _count(footprint.macs),
+                    "-"
+                    if outcome.parity is None
+                    else f"{outcome.parity.max_difference_lsb} LSB at most, on {outcome.parity.images} images",
+                ]
+            ],
+        )
+    _print_gates(outcome.verdict.gates)
+    if outcome.promotion is None:
+        sys.stdout.write("Refused: nothing was promoted.\n")
+        sys.stdout.writelines(f"  {reason}\n" for reason in outcome.verdict.reasons())
+        sys.stdout.write(
+            "  next: train longer or on more images; a limit that is wrong is set with --set gates.…=VALUE\n"
+        )
+        return
+    promotion = outcome.promotion
+    known = " (the same files had been released before)" if promotion.already_released else ""
+    sys.stdout.write(f"Released: {promotion.uri}{known}\n")
+    sys.stdout.write(f"  next: vww releases show {config.name} {promotion.version} --uri {config.release_uri}\n")
+
+
+def show_flatbuffer(file: Path, *, as_json: bool) -> None:
+    """What `vww inspect` prints; the file is only read.
+
+    Raises:
+      ModelError: if it is no flatbuffer.
+    """
+    from components.quantization.inspect import inspect_flatbuffer
+    from components.quantization.tflm import run_under_tflm
+
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {file}: {error.strerror}", expected="a .tflite file") from error
+    report = inspect_flatbuffer(data)
+    run = run_under_tflm(data, None, time_limit_s=_TFLM_TIME_LIMIT_S)
+    if as_json:
+        import json
+
+        found = report.model_dump(mode="json")
+        found["tflm"] = {"arena": None if run.arena is None else run.arena.model_dump(), "failure": run.failure}
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        return
+    arena = "did not load" if run.arena is None else f"{_count(run.arena.total_bytes)} bytes"
+    if run.arena is not None:
+        arena += f" (head {_count(run.arena.head_bytes)} + tail {_count(run.arena.tail_bytes)})"
+    print_table(
+        str(file),
+        ["flatbuffer", "weights", "MACs", "tensor arena (TFLite Micro, 64-bit host)"],
+        [
+            [
+                f"{_count(report.flatbuffer_bytes)} bytes",
+                f"{_count(report.weight_bytes)} bytes",
+                _count(report.macs),
+                arena,
+            ]
+        ],
+    )
+    _print_contracts(report.inputs, report.outputs)
+    _print_ops(report.ops)
+    if run.failure is not None:
+        sys.stdout.write(f"TFLite Micro: {run.failure}\n")
+
+
+def list_releases(uri: str) -> None:
+    """One row for every release of a store."""
+    store = open_store(uri)
+    found = [(release, store.read_manifest(release.model, release.version)) for release in store.list_releases()]
+    print_table(
+        f"Releases in {uri}",
+        ["model", "version", "latest", "created", "int8 accuracy", "int8 AUC", "flatbuffer", "arena"],
+        [
+            [
+                release.model,
+                release.version,
+                "latest" if release.is_latest else "",
+                manifest.created_utc,
+                *_metrics(manifest.int8_metrics["eval"])[1:],
+                _count(manifest.footprint.flatbuffer_bytes),
+                _count(manifest.footprint.arena_total_bytes),
+            ]
+            for release, manifest in sorted(found, key=lambda pair: (pair[0].model, pair[1].created_utc))
+        ],
+    )
+
+
+def show_release(uri: str, model: str, version: str, *, as_json: bool) -> None:
+    """One release's manifest, as tables or as it is.
+
+    Raises:
+      ReleaseError: if there is no such release.
+    """
+    store = open_store(uri)
+    version = _resolve(uri, model, version)
+    manifest = store.read_manifest(model, version)
+    if as_json:
+        sys.stdout.write(manifest.to_json())
+        return
+    _print_manifest(manifest, store.release_uri(model, version), is_latest=store.latest(model) == version)
+
+
+def verify_release(uri: str, model: str, version: str) -> None:
+    """Checks a release's files; says so, or raises.
+
+    Raises:
+      ReleaseError: naming everything that is wrong.
+    """
+    version = _resolve(uri, model, version)
+    store = open_store(uri)
+    problems = store.verify(model, version)
+    if problems:
+        raise ReleaseError(
+            f"{store.release_uri(model, version)} is damaged: " + "; ".join(problems),
+            expected="every file as its manifest says",
+            hint="do not ship it; run the pipeline again, or use another release",
+        )
+    files = store.read_manifest(model, version).files
+    sys.stdout.write(f"{store.release_uri(model, version)}: {len(files)} files as the manifest says\n")
+
+
+def _resolve(uri: str, model: str, version: str) -> str:
+    if version != "latest":
+        return version
+    latest = open_store(uri).latest(model)
+    if latest is None:
+        raise ReleaseError(
+            f"nothing was promoted in {uri}/{model}",
+            expected="a model with a `latest` pointer",
+            hint="vww releases list --uri URI shows what is there",
+        )
+    return latest
+
+
+def _print_manifest(manifest: Manifest, uri: str, *, is_latest: bool) -> None:
+    code = manifest.code
+    commit = (
+        "no checkout" if code.commit is None else code.commit[:12] + (" with uncommitted changes" if code.dirty else "")
+    )
+    rows = {
+        "release": uri + ("  (latest)" if is_latest else ""),
+        "created": manifest.created_utc,
+        "code": f"vww {code.version}, {commit}",
+        "labels": ", ".join(f"{index} {name}" for index, name in enumerate(manifest.labels)),
+        "label rule": f"{manifest.label_rule.id} v{manifest.label_rule.version}, {manifest.label_rule.digest[:12]}",
+        "dataset": f"{manifest.dataset.digest[:12]}  "
+        + "; ".join(f"{split} {_count(sum(by.values()))}" for split, by in manifest.dataset.images.items()),
+        "calibration": f"{manifest.calibration.count} training images, seed {manifest.calibration.seed}",
+        "pixel contract": manifest.pixel_contract,
+        "baseline": "none, the first" if manifest.baseline is None else manifest.baseline,
+    }
+    print_table(f"{manifest.model} {manifest.version}", ["", ""], rows.items())
+    metrics = [("float", manifest.float_metrics["eval"]), ("int8", manifest.int8_metrics["eval"])]
+    print_table(
+        "Quality on the eval split", ["model", "images", "accuracy", "AUC"], [[n, *_metrics(m)] for n, m in metrics]
+    )
+    footprint = manifest.footprint
+    print_table(
+        "Footprint",
+        ["flatbuffer", "tensor arena (64-bit host)", "head", "tail", "MACs"],
+        [
+            [
+                _count(footprint.flatbuffer_bytes),
+                _count(footprint.arena_total_bytes),
+                _count(footprint.arena_head_bytes),
+                _count(footprint.arena_tail_bytes),
+                _count(footprint.macs),
+            ]
+        ],
+    )
+    _print_contracts((manifest.input,), (manifest.output,))
+    _print_ops(footprint.ops)
+    _print_gates(manifest.gates)
+    own = {path: digest for path, digest in manifest.files.items() if "/" not in path}
+    print_table(
+        "Files (and the SavedModel)",
+        ["file", "bytes", "sha256"],
+        [[path, _count(digest.size_bytes), digest.sha256[:16]] for path, digest in sorted(own.items())],
+    )
+
+
+def _print_gates(gates: tuple[Gate, ...]) -> None:
+    print_table(
+        "Gates",
+        ["gate", "limit", "value", "verdict"],
+        [
+            [
+                gate.name,
+                f"{gate.comparison.value} {_number(gate.limit)}",
+                "-" if gate.value is None else _number(gate.value),
+                "passed" if gate.passed else "REFUSED",
+            ]
+            for gate in gates
+        ],
+    )
+
+
+def _print_contracts(inputs: tuple[TensorContract, ...], outputs: tuple[TensorContract, ...]) -> None:
+    rows = [("input", contract) for contract in inputs] + [("output", contract) for contract in outputs]
+    print_table(
+        "Tensor contracts",
+        ["", "name", "shape", "dtype", "scale", "zero point"],
+        [
+            [
+                kind,
+                contract.name or "(none)",
+                "x".join(map(str, contract.shape)),
+                contract.dtype,
+                "-" if contract.scale is None else f"{contract.scale:.9g}",
+                "-" if contract.zero_point is None else str(contract.zero_point),
+            ]
+            for kind, contract in rows
+        ],
+    )
+
+
+def _print_ops(ops: tuple[OpUse, ...]) -> None:
+    print_table(
+        "Operators",
+        ["operator", "version", "count"],
+        [[op.name + (" (custom)" if op.custom else ""), str(op.version), str(op.count)] for op in ops],
+    )
+
+
+def _metrics(metrics: Metrics) -> list[str]:
+    return [
+        _count(metrics.examples),
+        f"{metrics.accuracy:.4f}",
+        "-" if metrics.auc is None else f"{metrics.auc:.4f}",
+    ]
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"

@@ -1,0 +1,111 @@
+"""The worker process: runs the graph and tells the command how it goes.
+
+It runs apart from the command, so that what TFX and TensorFlow print goes to a log file, a crash of native code is an
+error like any other, and the command can prepare the data while the imports take their 20 seconds.
+
+    python -m pipeline.worker EVENTS_FD        the request, a `RunRequest`, comes on standard input
+"""
+
+import ctypes
+import errno
+import logging
+import os
+import signal
+import sys
+import time
+
+from components import progress
+from components.errors import PipelineError, StorageError, VwwError
+from components.options import Options
+from pipeline.events import Failed, Finished, NodeFinished, NodeProgress, NodeStarted, Ready
+from pipeline.requests import RunRequest
+
+_PR_SET_PDEATHSIG = 1
+_PROGRESS_INTERVAL_S = 0.2
+
+
+class _Events:
+    """The way back to the command."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._pipe = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
+        self._quiet_until = 0.0
+
+    def send(self, event: Options) -> None:
+        self._pipe.write(event.to_json() + "\n")
+
+    def report(self, done: int, total: int, unit: str) -> None:
+        now = time.monotonic()
+        if now >= self._quiet_until or done == total:
+            self._quiet_until = now + _PROGRESS_INTERVAL_S
+            self.send(NodeProgress(done=done, total=total, unit=unit))
+
+
+def _die_with_parent() -> None:
+    """The kernel ends this process when the command ends, however it ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> None:
+    """Imports, waits for the request, runs it."""
+    _die_with_parent()
+    events = _Events(int(sys.argv[1]))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    node: list[str] = []
+    try:
+        from pipeline import graph  # noqa: F401  # takes about 20 s
+
+        events.send(Ready())
+        line = sys.stdin.readline()
+        if line:
+            progress.listen(events.report)
+            events.send(Finished(outcome_path=_run(RunRequest.from_json(line), events, node)))
+    except Exception as error:  # noqa: BLE001  # whatever it was, the command reports it
+        logging.exception("the run stopped")
+        events.send(Failed(node=node[-1] if node else None, error=_as_vww_error(error, node).to_json()))
+        sys.exit(1)
+
+
+def _run(request: RunRequest, events: _Events, started: list[str]) -> str:
+    """Runs every node; returns the path of the MicroPusher's outcome."""
+    from components.pusher.outcome import OUTCOME_FILE
+    from pipeline.graph import RunFacts, create_pipeline
+    from pipeline.local import LocalRunner
+
+    facts = RunFacts(request.run_id, request.dataset_fingerprint, request.released_version, request.code)
+    runner = LocalRunner(create_pipeline(request.config, facts), request.run_id)
+    runner.forget_interrupted()
+    for index, node in enumerate(runner.nodes, start=1):
+        started.append(node)
+        events.send(NodeStarted(node=node, index=index, total=len(runner.nodes)))
+        start = time.monotonic()
+        cached = runner.launch(node)
+        events.send(NodeFinished(node=node, cached=cached, seconds=time.monotonic() - start))
+    return f"{runner.output_uri('MicroPusher', 'pushed_model')}/{OUTCOME_FILE}"
+
+
+def _as_vww_error(error: Exception, started: list[str]) -> VwwError:
+    """The same, where it is a person's to mend; otherwise which node stopped, and its last words."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and isinstance(cause, Exception):
+        causes.append(cause)
+    for cause in causes:
+        if isinstance(cause, VwwError):
+            return cause
+    words = str(error)
+    for number in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
+        if os.strerror(number) in words or any(getattr(cause, "errno", None) == number for cause in causes):
+            return StorageError(
+                f"{started[-1] if started else 'the run'} could not write: {os.strerror(number).lower()}",
+                expected="room below run.root and release.uri, and the right to write there",
+                hint="make room, or move them with --set run.root=DIR; finished nodes are not run again",
+            )
+    last_line = next((line for line in reversed(words.splitlines()) if line.strip()), type(error).__name__)
+    return PipelineError(
+        f"{started[-1] if started else 'the import of TFX'} stopped: {type(error).__name__}: {last_line.strip()[:500]}",
+        hint="the log has the whole story; finished nodes are not run again",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,339 @@
+import hashlib
+import http.server
+import json
+import threading
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from components.errors import DataError
+from components.example_gen import coco
+from components.example_gen.coco import QuarantineReason
+
+COCO128 = Path("/work/shared/data/coco128/instances.json")
+
+
+def image(image_id=1, **changes):
+    return {"id": image_id, "file_name": f"{image_id}.jpg", "width": 100, "height": 50, **changes}
+
+
+def annotation(annotation_id=10, **changes):
+    fields = {"id": annotation_id, "image_id": 1, "category_id": 1, "area": 20.5, "bbox": [1, 2, 30, 40], "iscrowd": 0}
+    return {**fields, **changes}
+
+
+def without(entry, key):
+    return {name: value for name, value in entry.items() if name != key}
+
+
+PERSON = {"id": 1, "name": "person"}
+DOG = {"id": 18, "name": "dog"}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(images=None, annotations=(), categories=(PERSON, DOG)):
+        path = tmp_path / "instances.json"
+        document = {"images": [image()] if images is None else images, "annotations": annotations}
+        path.write_text(json.dumps({**document, "categories": categories}))
+        return coco.read_annotations(str(path))
+
+    return read
+
+
+@pytest.fixture
+def refuse(tmp_path):
+    def refuse(content):
+        path = tmp_path / "instances.json"
+        path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+        with pytest.raises(DataError) as caught:
+            coco.read_annotations(str(path))
+        assert str(path) in caught.value.message
+        assert caught.value.expected
+        return caught.value
+
+    return refuse
+
+
+# The file.
+
+
+def test_read_annotations_complete_file_gives_images_sorted_with_their_annotations(read, tmp_path):
+    crowd = annotation(11, image_id=2, iscrowd=1, area=3, segmentation={"counts": [1, 2], "size": [3, 4]})
+    dataset = read([image("b"), image(2), image(1)], [annotation(10, segmentation=[[1.5, 2e-1, -3]]), crowd])
+    assert [record.id for record in dataset.images] == [1, 2, "b"]
+    assert [record.source_id for record in dataset.images] == ["1", "2", "b"]
+    assert dataset.images[0].annotations == (coco.Annotation(10, 1, 20.5, (1.0, 2.0, 30.0, 40.0), False),)
+    assert dataset.images[1].annotations == (coco.Annotation(11, 1, 3.0, (1.0, 2.0, 30.0, 40.0), True),)
+    assert dataset.categories == {1: "person", 18: "dog"}
+    assert (dataset.image_count, dataset.annotation_count, dataset.quarantined) == (3, 2, ())
+    assert dataset.sha256 == hashlib.sha256((tmp_path / "instances.json").read_bytes()).hexdigest()
+
+
+def test_read_annotations_missing_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no such file") as caught:
+        coco.read_annotations(str(tmp_path / "none.json"))
+    assert "data.annotations" in caught.value.hint
+
+
+def test_read_annotations_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="this is a folder"):
+        coco.read_annotations(str(tmp_path))
+
+
+def test_read_annotations_impossible_path_is_refused():
+    with pytest.raises(DataError, match="cannot be read"):
+        coco.read_annotations("instances\0.json")
+
+
+@pytest.mark.parametrize("content", [b"", b" \n"])
+def test_read_annotations_empty_file_is_refused(refuse, content):
+    assert "is empty" in refuse(content).message
+
+
+def test_read_annotations_broken_json_names_line_and_column_of_the_file(refuse):
+    error = refuse(b'{"images": [{"segmentation": [[1,\n2]]}],\n  "annotations": oops}')
+    assert "line 3, column 18" in error.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe\x00\x00broken", b'"\xc3\x28"', b"[" * 100_000, b'{"images": ' + b"9" * 5000 + b"}"],
+    ids=["utf-32", "utf-8", "nesting", "digits"],
+)
+def test_read_annotations_hostile_json_is_refused(refuse, content):
+    assert "not JSON" in refuse(content).message
+
+
+def test_read_annotations_archive_hints_to_unpack(refuse):
+    assert "unpack" in refuse(b"PK\x03\x04rest").hint
+
+
+def test_read_annotations_list_is_refused(refuse):
+    assert "the JSON holds a list" in refuse([]).message
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+def test_read_annotations_missing_section_is_refused(refuse, key):
+    document = {"images": [image()], "annotations": [], "categories": [PERSON]}
+    assert f"there is no `{key}`" in refuse(without(document, key)).message
+    assert f"`{key}` is null" in refuse({**document, key: None}).message
+    assert f"`{key}` is an object" in refuse({**document, key: {}}).message
+
+
+def test_read_annotations_no_images_is_refused(refuse):
+    assert "`images` is empty" in refuse({"images": [], "annotations": [], "categories": [PERSON]}).message
+
+
+def test_read_annotations_duplicate_image_ids_are_refused_by_name(refuse):
+    twice = [image(image_id) for image_id in (1, "1", 7, 7, 8)]
+    error = refuse({"images": twice, "annotations": [], "categories": [PERSON]})
+    assert "2 image ids are given more than once: 1, 7." in error.message
+
+
+@pytest.mark.parametrize(
+    ("categories", "problem"),
+    [
+        ([PERSON, {"id": 1, "name": "dog"}], "category id 1 is given to both 'person' and 'dog'"),
+        ([PERSON, {"id": 2, "name": "person"}], "two categories have the name 'person'"),
+        ([None], "categories[0] is null"),
+        ([{"id": "1", "name": "person"}], "categories[0] is"),
+        ([{"id": True, "name": "person"}], "categories[0] is"),
+        ([{"id": -1, "name": "person"}], "categories[0] is"),
+        ([{"id": 2**63, "name": "person"}], "categories[0] is"),
+        ([{"id": 1}], "categories[0] is"),
+        ([{"id": 1, "name": ""}], "categories[0] is"),
+    ],
+)
+def test_read_annotations_bad_categories_are_refused(refuse, categories, problem):
+    assert problem in refuse({"images": [image()], "annotations": [], "categories": categories}).message
+
+
+# Records.
+
+
+@pytest.mark.parametrize(
+    ("bad", "name", "reason"),
+    [
+        (None, "images[1]", QuarantineReason.BAD_FIELD),
+        ([], "images[1]", QuarantineReason.BAD_FIELD),
+        (without(image(2), "id"), "images[1]", QuarantineReason.MISSING_FIELD),
+        (image(True), "images[1]", QuarantineReason.BAD_FIELD),
+        (image(1.5), "images[1]", QuarantineReason.BAD_FIELD),
+        (image([]), "images[1]", QuarantineReason.BAD_FIELD),
+        (image("\ud800"), "images[1]", QuarantineReason.BAD_FIELD),
+        (without(image(2), "file_name"), "2", QuarantineReason.MISSING_FIELD),
+        (image(2, file_name=""), "2", QuarantineReason.BAD_FILE_NAME),
+        (image(2, file_name=3), "2", QuarantineReason.BAD_FILE_NAME),
+        (image(2, file_name="a\0b"), "2", QuarantineReason.BAD_FILE_NAME),
+        (image(2, file_name="\udc80"), "2", QuarantineReason.BAD_FILE_NAME),
+        (without(image(2), "width"), "2", QuarantineReason.MISSING_FIELD),
+        (image(2, width=0), "2", QuarantineReason.BAD_SIZE),
+        (image(2, height=-5), "2", QuarantineReason.BAD_SIZE),
+        (image(2, width="640"), "2", QuarantineReason.BAD_SIZE),
+        (image(2, width=True), "2", QuarantineReason.BAD_SIZE),
+        (image(2, width=64.5), "2", QuarantineReason.BAD_SIZE),
+        (image(2, width=10**400), "2", QuarantineReason.BAD_SIZE),
+    ],
+)
+def test_read_annotations_bad_image_is_quarantined(read, bad, name, reason):
+    dataset = read([image(1), bad])
+    assert [(q.kind, q.id, q.reason) for q in dataset.quarantined] == [("image", name, reason)]
+    assert dataset.quarantined[0].detail
+    assert [record.id for record in dataset.images] == [1]
+    assert dataset.image_count == 2
+
+
+def test_read_annotations_annotation_of_quarantined_image_is_not_listed_again(read):
+    dataset = read([image(1), image(2, width=0)], [annotation(10, image_id=2, area=-1)])
+    assert [q.kind for q in dataset.quarantined] == ["image"]
+    assert dataset.annotation_count == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "name", "reason"),
+    [
+        (None, "annotations[1]", QuarantineReason.BAD_FIELD),
+        ("text", "annotations[1]", QuarantineReason.BAD_FIELD),
+        (without(annotation(11), "id"), "annotations[1]", QuarantineReason.MISSING_FIELD),
+        (without(annotation(11), "image_id"), "11", QuarantineReason.MISSING_FIELD),
+        (annotation(11, image_id=2), "11", QuarantineReason.UNKNOWN_IMAGE),
+        (annotation(11, image_id="1"), "11", QuarantineReason.UNKNOWN_IMAGE),
+        (annotation(11, image_id=True), "11", QuarantineReason.BAD_FIELD),
+        (annotation(11, image_id=[1]), "11", QuarantineReason.BAD_FIELD),
+        (annotation(11, category_id=99), "11", QuarantineReason.UNKNOWN_CATEGORY),
+        (annotation(11, category_id=True), "11", QuarantineReason.UNKNOWN_CATEGORY),
+        (annotation(11, category_id=[1]), "11", QuarantineReason.UNKNOWN_CATEGORY),
+        (without(annotation(11), "category_id"), "11", QuarantineReason.MISSING_FIELD),
+        (without(annotation(11), "area"), "11", QuarantineReason.MISSING_FIELD),
+        (annotation(11, area=-0.5), "11", QuarantineReason.BAD_AREA),
+        (annotation(11, area=float("nan")), "11", QuarantineReason.BAD_AREA),
+        (annotation(11, area=float("inf")), "11", QuarantineReason.BAD_AREA),
+        (annotation(11, area=10**400), "11", QuarantineReason.BAD_AREA),
+        (annotation(11, area="20"), "11", QuarantineReason.BAD_AREA),
+        (annotation(11, area=True), "11", QuarantineReason.BAD_AREA),
+        (annotation(11, area=None), "11", QuarantineReason.BAD_AREA),
+        (annotation(11, iscrowd="yes"), "11", QuarantineReason.BAD_FIELD),
+    ],
+)
+def test_read_annotations_bad_annotation_is_quarantined(read, bad, name, reason):
+    dataset = read(annotations=[annotation(10), bad])
+    assert [(q.kind, q.id, q.reason) for q in dataset.quarantined] == [("annotation", name, reason)]
+    assert [a.id for a in dataset.images[0].annotations] == [10]
+    assert dataset.annotation_count == 2
+
+
+@pytest.mark.parametrize(
+    "bbox",
+    [
+        [1, 2, 0, 40],
+        [1, 2, 30, -1],
+        [1, 2, float("nan"), 4],
+        [1, 2, 3],
+        [1, 2, 3, "4"],
+        None,
+        {},
+        [100, 0, 5, 5],
+        [0, 50, 5, 5],
+        [-5, 0, 5, 5],
+        [0, -5, 5, 5],
+    ],
+)
+def test_read_annotations_degenerate_box_keeps_the_annotation_without_it(read, bbox):
+    dataset = read(annotations=[annotation(10, bbox=bbox)])
+    assert dataset.images[0].annotations == (coco.Annotation(10, 1, 20.5, None, False),)
+    assert [(q.kind, q.id, q.reason) for q in dataset.quarantined] == [("annotation", "10", QuarantineReason.BAD_BOX)]
+
+
+def test_read_annotations_missing_box_keeps_the_annotation_without_it(read):
+    dataset = read(annotations=[without(annotation(10), "bbox")])
+    assert dataset.images[0].annotations[0].bbox_xywh_px is None
+    assert dataset.quarantined[0].reason is QuarantineReason.BAD_BOX
+
+
+def test_read_annotations_box_reaching_beyond_the_image_is_kept(read):
+    assert read(annotations=[annotation(bbox=[-5, -5, 500, 6])]).images[0].annotations[0].bbox_xywh_px is not None
+
+
+def test_read_annotations_zero_area_and_missing_iscrowd_are_kept(read):
+    dataset = read(annotations=[without(annotation(area=0), "iscrowd")])
+    assert dataset.images[0].annotations[0].area == 0.0
+    assert dataset.quarantined == ()
+
+
+def test_read_annotations_long_value_is_shortened_in_the_detail(read):
+    assert len(read(annotations=[annotation(area="x" * 500)]).quarantined[0].detail) < 80
+
+
+# Categories.
+
+
+def test_find_category_known_name_gives_its_id(read):
+    assert coco.find_category(read(), "dog") == 18
+
+
+@pytest.mark.parametrize("name", ["Person", "persn"])
+def test_find_category_near_name_is_suggested(read, name):
+    with pytest.raises(DataError, match=f"no category has the name '{name}'") as caught:
+        coco.find_category(read(), name)
+    assert caught.value.hint == "did you mean 'person'?"
+
+
+def test_find_category_far_name_lists_all(read):
+    with pytest.raises(DataError) as caught:
+        coco.find_category(read(), "zzz")
+    assert caught.value.expected.endswith(": dog, person")
+
+
+# Remote.
+
+
+class _Bucket(http.server.BaseHTTPRequestHandler):
+    """The two requests of Google Cloud Storage's JSON API that reading needs, over a dict of objects."""
+
+    objects: dict[str, bytes]
+
+    def do_GET(self):
+        path, _, query = self.path.partition("?")
+        bucket, _, name = path.partition("/b/")[2].partition("/o")
+        content = self.objects.get(urllib.parse.unquote(name[1:])) if bucket == "good" else None
+        if name == "" and bucket == "good":
+            prefix = urllib.parse.parse_qs(query).get("prefix", [""])[0]
+            found = {n: c for n, c in self.objects.items() if n.startswith(prefix)}
+            items = [{"name": n, "size": str(len(c)), "generation": str(hash(c))} for n, c in found.items()]
+            content = json.dumps({"items": items}).encode()
+        self.send_response(404 if content is None else 200)
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    handler = type("Handler", (_Bucket,), {"objects": {}})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+    yield handler.objects
+    server.shutdown()
+    server.server_close()
+
+
+def test_read_annotations_object_in_a_bucket_is_read(bucket):
+    bucket["set/instances.json"] = json.dumps({"images": [image()], "annotations": [], "categories": []}).encode()
+    assert coco.read_annotations("gs://good/set/instances.json").image_count == 1
+
+
+@pytest.mark.parametrize("uri", ["gs://good/none.json", "gs://good/", "gs://"])
+def test_read_annotations_missing_object_is_refused(bucket, uri):
+    with pytest.raises(DataError, match="cannot be read"):
+        coco.read_annotations(uri)
+
+
+@pytest.mark.skipif(not COCO128.exists(), reason="needs the shared coco128 set")
+def test_read_annotations_real_coco_has_nothing_to_quarantine():
+    dataset = coco.read_annotations(str(COCO128))
+    assert (len(dataset.images), dataset.quarantined, coco.find_category(dataset, "person")) == (128, (), 1)

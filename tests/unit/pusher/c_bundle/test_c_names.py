@@ -1,0 +1,103 @@
+import itertools
+import subprocess
+
+import numpy as np
+import pytest
+
+from components.errors import ReleaseError
+from components.pusher.c_bundle.c_names import c_float, c_string, camel_case, check_bundle_name
+
+COCO_SAMPLE = {
+    "person": "Person",
+    "car": "Car",
+    "tv": "Tv",
+    "dining table": "DiningTable",
+    "hair drier": "HairDrier",
+}
+
+
+@pytest.mark.parametrize(("category", "identifier"), COCO_SAMPLE.items())
+def test_camel_case_lower_case_words_are_joined(category, identifier):
+    assert camel_case(category) == identifier
+
+
+@pytest.mark.parametrize(
+    ("category", "identifier"),
+    [
+        ("Person", "U0050erson"),
+        ("fußgänger", "FuU00DFgU00E4nger"),
+        ("stop-sign", "StopU002Dsign"),
+        ("stop_sign", "StopU005Fsign"),
+        ("2 wheeler", "2Wheeler"),
+        ("type 2", "TypeU00202"),
+        ("a  b", "AU0020B"),
+        ("人", "U4EBA"),
+    ],
+)
+def test_camel_case_other_characters_are_spelled_out(category, identifier):
+    assert camel_case(category) == identifier
+
+
+@pytest.mark.parametrize("category", ["", " car", "u0041", "🚗", "a u00e4 u1234"])
+def test_camel_case_ambiguous_category_is_refused(category):
+    with pytest.raises(ReleaseError, match="category="):
+        camel_case(category)
+
+
+def test_camel_case_all_short_categories_get_distinct_identifiers():
+    identifiers = {}
+    for length in range(1, 6):
+        for letters in itertools.product("aU0 -", repeat=length):
+            category = "".join(letters)
+            try:
+                identifier = camel_case(category)
+            except ReleaseError:
+                continue
+            assert f"k{identifier}Index".isidentifier()
+            assert identifiers.setdefault(identifier, category) == category
+    assert len(identifiers) > 3000
+
+
+@pytest.mark.parametrize("name", ["person_detect", "vww2", "a"])
+def test_check_bundle_name_identifier_part_passes(name):
+    check_bundle_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "Person", "a__b", "_a", "a_", "2a", "a-b", "a/b", "ä", "a\n"])
+def test_check_bundle_name_other_text_is_refused(name):
+    with pytest.raises(ReleaseError, match="name="):
+        check_bundle_name(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"),
+    [
+        ("person", '"person"'),
+        ('a"b\\c', r'"a\"b\\c"'),
+        ("é1", r'"\303\2511"'),
+        ("a\nb\x007", r'"a\012b\0007"'),
+        ("??/ ???", r'"?\?/ ?\??"'),
+    ],
+)
+def test_c_string_escapes_what_c_would_read_otherwise(text, literal):
+    assert c_string(text) == literal
+
+
+def test_c_string_compiled_literal_has_the_texts_bytes(compile_and_run):
+    texts = ['a"b\\c', "é1", "line\nbreak", "??/??'", "%s", "\x7f\x1b[0m", "人🚗", "tab\t"]
+    prints = "\n".join(f"  std::fwrite({c_string(text)}, 1, {len(text.encode())}, stdout);" for text in texts)
+    output = compile_and_run(f"#include <cstdio>\nint main() {{\n{prints}\n}}\n")
+    assert output == "".join(texts).encode()
+
+
+@pytest.mark.parametrize("value", [2 / 255, 1 / 256, 1.0, 1e-8, 0.007843137718737125, 3e10])
+def test_c_float_restores_the_float32(compile_and_run, value):
+    output = compile_and_run(
+        f"#include <cstdio>\nint main() {{ const float v = {c_float(value)}; std::fwrite(&v, 4, 1, stdout); }}\n"
+    )
+    assert output == np.float32(value).tobytes()
+
+
+def test_compile_and_run_reports_compiler_errors(compile_and_run):
+    with pytest.raises(subprocess.CalledProcessError):
+        compile_and_run("int main() { int unused; }")

