@@ -16,7 +16,12 @@ def code_digest(*stages: str) -> str:
 
     Args:
       stages: folders below `components/`, such as `trainer`.
+
+    Raises:
+      ValueError: if one does not exist, since its digest would never change.
     """
+    if missing := [stage for stage in stages if not (_COMPONENTS / stage).is_dir()]:
+        raise ValueError(f"no such stage: {', '.join(missing)}")
     files = [
         *_COMPONENTS.glob("*.py"),
         *(f for stage in stages for f in (_COMPONENTS / stage).rglob("*") if f.is_file()),

@@ -52,7 +52,8 @@ class VwwError(Exception):
         """The inverse of `to_json`, with the same class."""
         fields = json.loads(text)
         name = fields.pop("type")
-        cls = next(c for c in (VwwError, *VwwError.__subclasses__()) if c.__name__ == name)
+        classes: list[type[VwwError]] = [VwwError, *VwwError.__subclasses__()]
+        cls = next(c for c in classes if c.__name__ == name)
         return cls(fields.pop("message"), **fields)
 
 

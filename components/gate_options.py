@@ -32,7 +32,7 @@ class Int8Gates(Options):
 
     min_accuracy: float = Field(ge=0, le=1)
     max_accuracy_drop: float = Field(default=0.03, ge=0, le=1)
-    max_flatbuffer_bytes: int = Field(default=300_000, ge=1)
+    max_flatbuffer_bytes: int = Field(default=320_000, ge=1)
     max_arena_bytes: int = Field(default=100_000, ge=1)
     max_parity_lsb: int = Field(default=1, ge=0)
 

@@ -1,6 +1,5 @@
 """Gates and the verdict they add up to: data, not exceptions."""
 
-import operator
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -14,9 +13,12 @@ class Comparison(StrEnum):
     AT_MOST = "<="
 
 
+# As floats, 0.93 - 0.90 is more than 0.03: a difference that keeps to the limit may miss it in its last bits.
+ROUNDING = 1e-9
+
 _HOLDS: dict[Comparison, Callable[[float, float], bool]] = {
-    Comparison.AT_LEAST: operator.ge,
-    Comparison.AT_MOST: operator.le,
+    Comparison.AT_LEAST: lambda value, limit: value >= limit - ROUNDING,
+    Comparison.AT_MOST: lambda value, limit: value <= limit + ROUNDING,
 }
 
 
@@ -62,9 +64,21 @@ class Verdict(Options):
     def reasons(self) -> list[str]:
         """One sentence for every gate or finding that refused the candidate."""
         failed = [
-            f"{gate.name}: {'no value' if gate.value is None else f'{gate.value:g}'} is not {gate.comparison.value}"
-            f" {gate.limit:g}" + (f" ({gate.note})" if gate.note is not None else "")
+            f"{gate.name}: {_compared(gate)}" + (f" ({gate.note})" if gate.note is not None else "")
             for gate in self.gates
             if not gate.passed
         ]
         return failed + list(self.refusals)
+
+
+def _compared(gate: Gate) -> str:
+    """What failed, with as many digits as it takes to see it."""
+    limit = _figure(gate.limit)
+    value = "no value" if gate.value is None else _figure(gate.value)
+    if gate.value is not None and value == limit:
+        value = _figure(gate.value, digits=12)
+    return f"{value} is not {gate.comparison.value} {limit}"
+
+
+def _figure(number: float, digits: int = 6) -> str:
+    return str(int(number)) if number.is_integer() else f"{number:.{digits}g}"

@@ -53,36 +53,39 @@ class RunConfig(Options):
     @property
     def release_uri(self) -> str:
         """Where releases go."""
-        return os.path.join(self.run.root, "releases") if self.release.uri is None else self.release.uri
+        return f"{self.run.root}/releases" if self.release.uri is None else self.release.uri
 
     def to_yaml(self) -> str:
         """The resolved config, defaults included, as `vww run` reads it."""
-        return yaml.safe_dump(self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+        return yaml.dump(self.model_dump(mode="json", by_alias=True), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers and booleans: 4e-5 is a float and `no` is a word; a key given twice is an error."""
+    """YAML 1.2's numbers and booleans: 4e-5 is a float, `no` and dates are words; a key given twice is an error."""
 
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every word that `_Loader`, or a reader of YAML 1.1, would take for something else."""
+
+
+_BOOL, _FLOAT, _TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("bool", "float", "timestamp"))
+_FLOAT_PATTERN = re.compile(r"^[-+]?(\d[\d_]*\.[\d_]*|\.\d[\d_]*|\d[\d_]*(?=[eE]))([eE][-+]?\d+)?$")
+_FLOAT_STARTS = list("-+0123456789.")
 
 _Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern) for tag, pattern in resolvers if tag not in {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"}
-    ]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {_BOOL, _FLOAT, _TIMESTAMP}]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(true|false|True|False|TRUE|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.[\d_]*|\.\d[\d_]*|\d[\d_]*(?=[eE]))([eE][-+]?\d+)?$"),
-    list("-+0123456789."),
-)
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(true|false|True|False|TRUE|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(_FLOAT, _FLOAT_PATTERN, _FLOAT_STARTS)
+_Dumper.add_implicit_resolver(_FLOAT, _FLOAT_PATTERN, _FLOAT_STARTS)
 
 
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key is a list or section", key_node.start_mark)
         key = loader.construct_object(key_node, deep=True)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
@@ -189,11 +192,9 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         if part in fields:
             model = fields[str(part)]
             continue
-        # A tag picks one class of a discriminated union.
-        candidates = getattr(model, "__args__", ())
-        model = next(
-            (c for c in candidates if part in getattr(c.model_fields.get("name"), "annotation").__args__), model
-        )
+        # Pydantic's tag picks one class of a discriminated union.
+        union = getattr(model, "__args__", ())
+        model = next((c for c in union if part in c.model_fields["name"].annotation.__args__), model)
     return [info.alias or name for name, info in getattr(model, "model_fields", {}).items()]
 
 
@@ -201,7 +202,7 @@ def _absolute(config: RunConfig) -> RunConfig:
     """The same config with paths that hold from any working directory."""
 
     def absolute(path: str) -> str:
-        return path if "://" in path else os.path.abspath(os.path.expanduser(path))
+        return path if "://" in path else str(Path(os.path.normpath(Path(path).expanduser().absolute())))
 
     data = config.data.model_copy(
         update={"annotations": absolute(config.data.annotations), "images": absolute(config.data.images)}

@@ -7,6 +7,7 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from components import features
 from components.gate_options import FloatGates
+from components.verdicts import ROUNDING
 
 POSITIVE = 1
 
@@ -21,7 +22,7 @@ def eval_config(gates: FloatGates) -> config_pb2.EvalConfig:
     if gates.max_accuracy_drop is not None:
         threshold = accuracy.per_slice_thresholds[0].threshold.change_threshold
         threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
-        threshold.absolute.value = -gates.max_accuracy_drop
+        threshold.absolute.value = -gates.max_accuracy_drop - ROUNDING
     return config_pb2.EvalConfig(
         model_specs=[config_pb2.ModelSpec(signature_name=features.SERVING_SIGNATURE, label_key=features.LABEL)],
         slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[features.LARGEST_OBJECT])],

@@ -67,10 +67,10 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
 
 
 def _describe(plan: DatasetPlan) -> str:
-    splits = "; ".join(
-        f"{split} {sum(by_label):,} ({', '.join(f'{n:,} {name}' for n, name in zip(by_label, plan.label_names, strict=True))})"
-        for split, by_label in plan.counts.items()
-    )
+    def of_labels(counts: tuple[int, int]) -> str:
+        return ", ".join(f"{count:,} {name}" for count, name in zip(counts, plan.label_names, strict=True))
+
+    splits = "; ".join(f"{split} {sum(counts):,} ({of_labels(counts)})" for split, counts in plan.counts.items())
     quarantined = f"; {len(plan.quarantined):,} records quarantined" if plan.quarantined else ""
     return f"{splits}{quarantined}"
 

@@ -60,7 +60,7 @@ def main() -> None:
         if line:
             progress.listen(events.report)
             events.send(Finished(outcome_path=_run(RunRequest.from_json(line), events, node)))
-    except Exception as error:  # noqa: BLE001  # whatever it was, the command reports it
+    except Exception as error:  # whatever it was, the command reports it
         logging.exception("the run stopped")
         events.send(Failed(node=node[-1] if node else None, error=_as_vww_error(error, node).to_json()))
         sys.exit(1)

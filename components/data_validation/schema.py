@@ -15,10 +15,10 @@ def schema_text() -> str:
     return resources.files(__package__).joinpath("schema.pbtxt").read_text()
 
 
-@component
+@component  # type: ignore[untyped-decorator]  # TFX publishes no types
 def CuratedSchema(  # noqa: N802  # a component, named like TFX's own
     schema: OutputArtifact[standard_artifacts.Schema],
     text: Parameter[str],
 ) -> None:
-    """Writes `schema.pbtxt`; the text itself is the parameter, so that an edited schema is never served from a cache."""
+    """Writes `schema.pbtxt`; the text itself is the parameter, so that no cache hides an edited schema."""
     io_utils.write_pbtxt_file(f"{schema.uri}/schema.pbtxt", text_format.Parse(text, schema_pb2.Schema()))

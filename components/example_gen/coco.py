@@ -17,7 +17,6 @@ listed with its reason. Two cases are milder than that:
 
 import dataclasses
 import difflib
-import enum
 import hashlib
 import json
 import math
@@ -25,9 +24,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from typing import Any, TypeGuard
 
 from components.errors import DataError
+from components.example_gen.images_folder import FileReader, is_remote
+from components.example_gen.quarantine import BadRecord, Quarantined, QuarantineReason
 
 # 2^31 - 1, the largest side that PNG can express; beyond it no format of an image has anything to say.
 MAX_SIDE = 2_147_483_647
@@ -41,40 +42,6 @@ _HINT = "set data.annotations to a COCO instances file, such as instances_train2
 
 RecordId = int | str
 BoxXywhPx = tuple[float, float, float, float]
-
-
-class QuarantineReason(enum.StrEnum):
-    """Why an image or an annotation was left out."""
-
-    # What the annotations file says.
-    MISSING_FIELD = "missing_field"
-    BAD_FIELD = "bad_field"
-    BAD_FILE_NAME = "bad_file_name"
-    BAD_SIZE = "bad_size"
-    BAD_AREA = "bad_area"
-    BAD_BOX = "bad_box"
-    UNKNOWN_IMAGE = "unknown_image"
-    UNKNOWN_CATEGORY = "unknown_category"
-    # What the images folder holds.
-    MISSING_FILE = "missing_file"
-    OUTSIDE_IMAGES_FOLDER = "outside_images_folder"
-    DUPLICATE_FILE = "duplicate_file"
-    # What the bytes are.
-    NOT_AN_IMAGE = "not_an_image"
-    TRUNCATED = "truncated"
-    SIZE_MISMATCH = "size_mismatch"
-    TOO_LARGE = "too_large"
-    UNREADABLE = "unreadable"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, order=True)
-class Quarantined:
-    """One bad record. `id` is the record's own id, or its place in the file (`images[3]`) if it has none."""
-
-    kind: Literal["image", "annotation"]
-    id: str
-    reason: QuarantineReason
-    detail: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,15 +103,6 @@ class CocoDataset:
     sha256: str
 
 
-class BadRecord(Exception):  # noqa: N818 - a verdict on one record, caught where the records are listed
-    """An image or an annotation to be quarantined, thrown to the loop that knows its id."""
-
-    def __init__(self, reason: QuarantineReason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
 def read_annotations(path: str) -> CocoDataset:
     """Reads and validates a COCO instances file.
 
@@ -199,11 +157,6 @@ def find_category(dataset: CocoDataset, name: str) -> int:
 # Reading.
 
 
-def is_remote(path: str) -> bool:
-    """Whether a path names an object in Google Cloud Storage."""
-    return path.startswith("gs://")
-
-
 def _read_file(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
@@ -217,16 +170,10 @@ def _read_file(path: str) -> bytes:
 
 
 def _read_object(uri: str) -> bytes:
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage import Client
-
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
     try:
-        content: bytes = Client().bucket(bucket).blob(name).download_as_bytes()
-    except (GoogleAPIError, GoogleAuthError, ValueError) as error:
+        return FileReader().read(uri)
+    except OSError as error:
         raise DataError(f"{uri}: cannot be read: {error}", expected=_EXPECTED_FILE, hint=_HINT) from error
-    return content
 
 
 def _parse_json(data: bytes, path: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class CocoExampleGenSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes 
         "dataset_fingerprint": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
-    INPUTS = {}  # noqa: RUF012
+    INPUTS: dict[str, ChannelParameter] = {}  # noqa: RUF012
     OUTPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}  # noqa: RUF012
 
 

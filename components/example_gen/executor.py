@@ -1,6 +1,5 @@
 """Executor of CocoExampleGen."""
 
-import os
 from collections import Counter
 from typing import Any
 
@@ -10,9 +9,10 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils
 
 from components.dataset import QUARANTINE_FILE, DatasetSummary
-from components.example_gen.coco import Quarantined
+from components.example_gen.labeling import NEGATIVE, POSITIVE
 from components.example_gen.options import ExampleGenOptions
-from components.example_gen.plan import DatasetPlan, check_quarantine, plan_dataset, render_quarantine
+from components.example_gen.plan import DatasetPlan, check_splits, plan_dataset
+from components.example_gen.quarantine import Quarantined, check_quarantine, render_quarantine
 from components.example_gen.shards import cut_shards
 from components.example_gen.transforms import ShardSummary, WriteExamples, read_summary, write_summary
 
@@ -21,7 +21,10 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
     """Labels, splits and writes one COCO set as TFRecords of `tf.train.Example`."""
 
     def Do(  # noqa: N802  # TFX's name
-        self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]
+        self,
+        input_dict: dict[str, Any],  # noqa: ARG002
+        output_dict: dict[str, Any],
+        exec_properties: dict[str, Any],
     ) -> None:
         """Writes the artifact that `components.dataset` shows.
 
@@ -40,8 +43,16 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
             limit=options.max_quarantined_fraction,
         )
         summary = _summarize(plan, options, written, quarantined)
+        check_splits(
+            {
+                split: (by_label[plan.label_names[NEGATIVE]], by_label[plan.label_names[POSITIVE]])
+                for split, by_label in summary.counts.items()
+            },
+            label_names=plan.label_names,
+            shares={str(split): share for split, share in options.splits.items()},
+        )
         summary.write(examples.uri)
-        with gfile.GFile(os.path.join(examples.uri, QUARANTINE_FILE), "w") as file:
+        with gfile.GFile(f"{examples.uri}/{QUARANTINE_FILE}", "w") as file:
             file.write(render_quarantine(quarantined))
         examples.span = 0
         examples.split_names = artifact_utils.encode_split_names(sorted(summary.counts))
@@ -49,7 +60,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
             examples.set_string_custom_property(key, getattr(summary, key))
 
     def _write(self, plan: DatasetPlan, options: ExampleGenOptions, uri: str) -> ShardSummary:
-        summary_path = os.path.join(self._get_tmp_dir(), "written")
+        summary_path = f"{self._get_tmp_dir()}/written"
         shards = cut_shards(plan.records, seed=options.split_seed)
         with self._make_beam_pipeline() as pipeline:
             (
@@ -71,7 +82,8 @@ def _summarize(
         label_rule_version=plan.rule.version,
         label_rule_digest=plan.rule.digest(),
         counts={
-            split: {name: written.counts[split].get(name, 0) for name in plan.label_names} for split in written.counts
+            split: {name: written.counts.get(split, {}).get(name, 0) for name in plan.label_names}
+            for split in plan.counts
         },
         digest=f"{written.digest:064x}",
         fingerprint=plan.fingerprint,

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from components.example_gen.coco import BadRecord, QuarantineReason
+from components.example_gen.quarantine import BadRecord, QuarantineReason
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -148,7 +148,9 @@ def _parse_jpeg(data: bytes) -> _JpegFrame:
             if sof is not None or end - at < 10:
                 raise BadImage(QuarantineReason.UNREADABLE, f"unexpected JPEG frame header at byte {at}")
             sof = at
-        if code == _SOS and sof is not None:
+        if code == _SOS:
+            if sof is None:
+                raise BadImage(QuarantineReason.UNREADABLE, f"JPEG scan without a frame header at byte {at}")
             return _JpegFrame(
                 process=data[sof + 1],
                 precision=data[sof + 4],
@@ -175,10 +177,12 @@ def _next_marker(data: bytes, at: int) -> int:
 def _segment_end(data: bytes, at: int) -> int:
     """The offset behind the segment whose marker stands at `at`."""
     code = data[at + 1]
-    end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
-    if not 0xC0 <= code <= 0xFE or 0xD0 <= code <= 0xD9 or end < at + 4:
+    length_bytes = data[at + 2 : at + 4]
+    end = at + 2 + int.from_bytes(length_bytes)
+    has_length = 0xC0 <= code <= 0xFE and not 0xD0 <= code <= 0xD9
+    if not has_length or (len(length_bytes) == 2 and end < at + 4):
         raise BadImage(QuarantineReason.UNREADABLE, f"unexpected JPEG marker 0xff{code:02x} at byte {at}")
-    if end > len(data):
+    if len(length_bytes) < 2 or end > len(data):
         raise BadImage(QuarantineReason.TRUNCATED, f"the JPEG stops at byte {len(data)}, inside a segment")
     return end
 

@@ -10,6 +10,10 @@ from components.options import Options
 SplitName = Literal["train", "eval"]
 
 
+def _default_splits() -> dict[SplitName, float]:
+    return {"train": 0.8, "eval": 0.2}
+
+
 class ExampleGenOptions(Options):
     """Which images, labelled by which rule, in which splits.
 
@@ -27,7 +31,7 @@ class ExampleGenOptions(Options):
     images: str
     category: str = "person"
     label_rule: Literal["slim"] = "slim"
-    splits: dict[SplitName, float] = {"train": 0.8, "eval": 0.2}
+    splits: dict[SplitName, float] = Field(default_factory=_default_splits)
     split_seed: int = 0
     max_quarantined_fraction: float = Field(default=0.01, ge=0.0, le=1.0)
 

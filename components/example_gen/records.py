@@ -48,7 +48,7 @@ def encode_example(
       A serialized `tf.train.Example` with the raw features of `components.features`.
     """
     boxed = [(a, box) for a in record.annotations if (box := box_yxyx(a, image.width, image.height)) is not None]
-    return tf.train.Example(
+    example = tf.train.Example(
         features=tf.train.Features(
             feature={
                 features.ENCODED: _bytes(image.data),
@@ -70,4 +70,5 @@ def encode_example(
                 features.LARGEST_OBJECT: _bytes(largest_object.encode()),
             }
         )
-    ).SerializeToString(deterministic=True)
+    )
+    return bytes(example.SerializeToString(deterministic=True))

@@ -133,7 +133,7 @@ def any_colour(rng: np.random.Generator) -> Colour:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def pick_colour(rng: np.random.Generator, against: float, contrast: float = 45.0) -> Colour:
+def pick_colour(rng: np.random.Generator, against: float, contrast: float = 60.0) -> Colour:
     """A colour that stands out from a background of brightness `against`, lighter or darker."""
     colours = [any_colour(rng) for _ in range(6)]
     return next(

@@ -124,18 +124,18 @@ class _Body:
 def draw_pose(rng: np.random.Generator) -> Pose:
     """A random pose: standing, arms raised, walking, running or sitting, from any side."""
     sway = [float(rng.uniform(-1, 1)) for _ in range(6)]
-    facing = View.BACK if rng.random() < 0.25 else View.FRONT
+    facing = View.BACK if rng.random() < 0.12 else View.FRONT
     stand = ((-5 + 4 * sway[0], -2.0), (5 + 4 * sway[1], 2.0))
     pose = float(rng.random())
-    if pose < 0.24:
+    if pose < 0.40:
         return Pose(facing, ((-14 + 8 * sway[2], -6 + 8 * sway[3]), (14 + 8 * sway[4], 6 + 8 * sway[5])), stand)
-    if pose < 0.34:  # one hand on the hip
+    if pose < 0.55:  # one hand on the hip
         return Pose(facing, ((-42 + 6 * sway[2], 38.0), (14 + 8 * sway[4], 8.0)), stand)
-    if pose < 0.44:  # waving
+    if pose < 0.67:  # waving
         return Pose(facing, ((-14 + 8 * sway[2], -4.0), (105 + 25 * sway[3], 160 + 15 * sway[4])), stand)
-    if pose < 0.52:  # both arms raised
+    if pose < 0.78:  # both arms raised
         return Pose(facing, ((-130 + 25 * sway[2], -165.0), (130 + 25 * sway[3], 165.0)), stand)
-    if pose < 0.74:
+    if pose < 0.88:
         stride = 20 + 7 * sway[0]
         return Pose(
             View.SIDE,
@@ -143,14 +143,14 @@ def draw_pose(rng: np.random.Generator) -> Pose:
             ((-stride, -stride - 12), (stride, stride - 6)),
             lean=3.0,
         )
-    if pose < 0.84:  # running
+    if pose < 0.92:  # running
         return Pose(
             View.SIDE,
             ((45 + 8 * sway[0], 125.0), (-50 + 8 * sway[1], 35.0)),
             ((-28 + 6 * sway[2], -80.0), (48 + 8 * sway[3], -2.0)),
             lean=12.0,
         )
-    if pose < 0.93:
+    if pose < 0.96:
         return Pose(
             View.SIDE,
             ((28 + 10 * sway[0], 70.0), (22 + 10 * sway[1], 62 + 10 * sway[2])),
@@ -176,14 +176,14 @@ def draw_look(rng: np.random.Generator, against: float) -> Look:
         hair=HAIRS[int(rng.integers(len(HAIRS)))],
         shirt=shirt,
         trim=LIGHT if sum(shirt) < 380 else shade(shirt, 0.55),
-        trousers=pick_colour(rng, against, contrast=30.0),
+        trousers=pick_colour(rng, against, contrast=45.0),
         shoes=(BLACK, LIGHT, (110, 70, 46))[int(rng.integers(3))],
         hair_style=list(HairStyle)[int(rng.integers(len(HairStyle)))],
         bottoms=(Bottoms.TROUSERS, Bottoms.TROUSERS, Bottoms.SHORTS, Bottoms.SKIRT)[int(rng.integers(4))],
         pattern=list(Pattern)[int(rng.integers(len(Pattern)))],
         long_sleeves=bool(rng.random() < 0.55),
-        head=float(rng.uniform(0.22, 0.25) if child else rng.uniform(0.17, 0.2)),
-        build=float(rng.uniform(1.0, 1.3)),
+        head=float(rng.uniform(0.23, 0.26) if child else rng.uniform(0.19, 0.22)),
+        build=float(rng.uniform(1.1, 1.4)),
     )
 
 

@@ -7,7 +7,7 @@ and their sizes are drawn the same way for every story, so that none of them giv
 import enum
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,10 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     for _ in range(MAX_ATTEMPTS):
         size = SIZES[int(rng.choice(len(SIZES), p=SIZE_SHARES))]
         background = draw_background(rng, size)
+        if rng.random() < 0.9:  # out of focus
+            background = replace(
+                background, image=background.image.filter(ImageFilter.GaussianBlur(float(rng.uniform(2.0, 4.5))))
+            )
         stage = Stage(background.image, np.zeros((size[1], size[0]), dtype=np.uint8))
         cast = _cast(rng, story, background)
         for actor in sorted(cast, key=lambda a: a.stand.ground + a.depth):
@@ -160,17 +164,17 @@ def _cast(rng: np.random.Generator, story: Story, background: Background) -> lis
     image_px = width * height
     mains = _main_slots(rng, width, image_px)
     extras = [
-        Slot(float(rng.uniform(0.02, 0.98)) * width, image_px * _log_uniform(rng, 0.003, 0.02))
+        Slot(float(rng.uniform(0.02, 0.98)) * width, image_px * _log_uniform(rng, 0.003, 0.012))
         for _ in range(int(rng.integers(0, 3)))
     ]
     actors: list[Actor] = []
     for i, slot in enumerate(mains):
-        if story is Story.PEOPLE and (i == 0 or rng.random() < 0.6):
+        if story is Story.PEOPLE and (i == 0 or rng.random() < 0.75):
             actors += _person(rng, slot, background)
         else:
             actors.append(_thing(rng, slot, background))
     actors += [_thing(rng, slot, background) for slot in extras]
-    if rng.random() < 0.2:
+    if rng.random() < 0.15:
         actors.append(_occluder(rng, actors[0], background))
     if rng.random() < 0.07:
         actors += _row(rng, background, of_people=story is Story.PEOPLE)
@@ -183,10 +187,10 @@ def _cast(rng: np.random.Generator, story: Story, background: Background) -> lis
 
 def _main_slots(rng: np.random.Generator, width: int, image_px: int) -> list[Slot]:
     count = 1 + int(rng.choice(3, p=(0.56, 0.3, 0.14)))
-    if count == 1 and rng.random() < 0.35:
+    if count == 1 and rng.random() < 0.25:
         return [Slot(float(rng.uniform(0.25, 0.75)) * width, image_px * float(rng.uniform(0.16, 0.4)), close_up=True)]
-    smallest, largest = ((0.045, 0.2), (0.035, 0.13), (0.03, 0.08))[count - 1]
-    if rng.random() < 0.1:
+    smallest, largest = ((0.09, 0.2), (0.07, 0.13), (0.06, 0.09))[count - 1]
+    if rng.random() < 0.05:
         smallest, largest = 0.016, 0.03
     order = rng.permutation(count).tolist()
     return [
@@ -217,7 +221,7 @@ def _person(rng: np.random.Generator, slot: Slot, background: Background, *, sea
     while seated is False and pose.seated:
         pose = draw_pose(rng)
     # A close-up shows head and shoulders: about a third of the figure's area, which is then that much larger.
-    zoom = 3.0 if slot.close_up else 1.0
+    zoom = 1.6 if slot.close_up else 1.0
     tall = math.sqrt(zoom * slot.area_px / (FIGURE_WIDTH * FIGURE_COVER))
     stand = _stand(rng, slot, background, tall)
 
@@ -277,7 +281,7 @@ def _row(rng: np.random.Generator, background: Background, *, of_people: bool) -
 def _any_kind(rng: np.random.Generator, setting: Setting, *, upright: bool = False) -> ObjectKind:
     kinds = [k for k in KINDS if k.setting in (setting, Setting.ANYWHERE) and not (upright and k.width > 0.7)]
     # Upright things are drawn more often: they are what a person is confused with.
-    weights = [2 if kind.width < 0.9 and not kind.floats else 1 for kind in kinds]
+    weights = [1 for kind in kinds]
     return kinds[int(rng.choice(len(kinds), p=[w / sum(weights) for w in weights]))]
 
 

@@ -12,9 +12,10 @@ import tensorflow as tf
 from pydantic import TypeAdapter
 
 from components import progress
-from components.example_gen.coco import Quarantined, QuarantineReason
-from components.example_gen.image_bytes import BadImage, check_image
+from components.example_gen.image_bytes import check_image
+from components.example_gen.images_folder import FileReader
 from components.example_gen.plan import LabeledImage
+from components.example_gen.quarantine import BadRecord, Quarantined
 from components.example_gen.records import encode_example
 from components.example_gen.shards import Shard
 
@@ -47,34 +48,6 @@ class ShardSummary:
         )
 
 
-def read_image(path: str) -> bytes:
-    """A file's bytes, from a disk or a bucket.
-
-    Raises:
-      BadImage: if it cannot be read.
-    """
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return bytes(file.read())
-    except tf.errors.NotFoundError as error:
-        raise BadImage(QuarantineReason.MISSING_FILE, path) from error
-    except (OSError, tf.errors.OpError) as error:
-        raise BadImage(QuarantineReason.UNREADABLE, f"{path}: {error}") from error
-
-
-class _Counter:
-    """Images finished in this process, for the progress bar."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._done = 0
-
-    def add(self, total: int) -> None:
-        with self._lock:
-            self._done += 1
-            progress.report(self._done, total, "images")
-
-
 _SUMMARY = TypeAdapter(ShardSummary)
 
 
@@ -90,6 +63,19 @@ def read_summary(path: str) -> ShardSummary:
         return _SUMMARY.validate_json(file.read())
 
 
+class _ImageCount:
+    """Images finished in this process, for the progress bar."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = 0
+
+    def add(self, total: int) -> None:
+        with self._lock:
+            self._done += 1
+            progress.report(self._done, total, "images")
+
+
 class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
     """Reads, checks, labels and writes the images of one shard, one at a time."""
 
@@ -99,8 +85,9 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
         self._total = total
 
     def setup(self) -> None:
-        """Counts anew in every worker."""
-        self._counter = _Counter()
+        """Counts and connects anew in every worker."""
+        self._counter = _ImageCount()
+        self._reader = FileReader()
 
     def process(self, shard: Shard) -> Iterator[ShardSummary]:
         """Writes to a temporary name and renames, so that a retried bundle never leaves half a file."""
@@ -115,7 +102,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
                 self._counter.add(self._total)
                 try:
                     example, was_reencoded = self._encode(image)
-                except BadImage as bad:
+                except BadRecord as bad:
                     quarantined.append(Quarantined("image", image.record.source_id, bad.reason, bad.detail))
                     continue
                 writer.write(example)
@@ -127,7 +114,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
 
     def _encode(self, image: LabeledImage) -> tuple[bytes, bool]:
         record = image.record
-        checked = check_image(read_image(image.path), width=record.width, height=record.height)
+        checked = check_image(self._reader.read_image(image.path), width=record.width, height=record.height)
         example = encode_example(
             record,
             checked,

@@ -153,7 +153,7 @@ class GcsStore(ReleaseStore):
                 raise ReleaseError(
                     f"{self.uri}/{model} holds something else than releases, for example {name}",
                     expected=f"nothing, or folders with a {MANIFEST_NAME}",
-                    hint="set release.uri or release.model to another place, or move those objects away",
+                    hint="set release.uri to another place, or move those objects away",
                 )
 
     @contextmanager

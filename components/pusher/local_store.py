@@ -145,5 +145,5 @@ def _check_holds_releases(folder: Path) -> None:
             raise ReleaseError(
                 f"{folder} holds something else than releases, for example {entry.name}",
                 expected=f"nothing, or folders with a {MANIFEST_NAME}",
-                hint="set release.uri or release.model to another place, or move those files away",
+                hint="set release.uri to another place, or move those files away",
             )

@@ -27,7 +27,7 @@ class ReleasedModelSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes n
         "model_name": ExecutionParameter(type=str),
         "version": ExecutionParameter(type=str),
     }
-    INPUTS = {}  # noqa: RUF012
+    INPUTS: dict[str, ChannelParameter] = {}  # noqa: RUF012
     OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}  # noqa: RUF012
 
 
@@ -36,9 +36,9 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
 
     def Do(  # noqa: N802  # TFX's name
         self,
-        input_dict: dict[str, Any],
+        input_dict: dict[str, Any],  # noqa: ARG002
         output_dict: dict[str, Any],
-        exec_properties: dict[str, Any],  # noqa: ARG002
+        exec_properties: dict[str, Any],
     ) -> None:
         """Writes `released_model.txt`, and `Format-Serving/` where there is a release.
 

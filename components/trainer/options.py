@@ -61,9 +61,9 @@ class TrainerOptions(Options):
 
     Attributes:
       backbone: the architecture.
-      alpha: width multiplier.
+      alpha: width multiplier; 0.25, 0.5, 0.75 and 1.0 are the published ones.
       dropout: share of the pooled features that is dropped in training.
-      max_batch_norm_momentum: of the moving statistics; a short run uses less, see `run_fn.batch_norm_momentum`.
+      max_batch_norm_momentum: of the moving statistics; a short run uses less, see `optimization.batch_norm_momentum`.
       optimizer: the optimizer and its parameters.
       learning_rate: its first, or after warm-up its highest, value.
       schedule: how the learning rate falls.
@@ -75,7 +75,7 @@ class TrainerOptions(Options):
     """
 
     backbone: Literal["mobilenet_v1"] = "mobilenet_v1"
-    alpha: Literal[0.25, 0.5, 0.75, 1.0] = 0.25
+    alpha: float = Field(default=0.25, gt=0, le=1)
     dropout: float = Field(default=0.001, ge=0, lt=1)
     max_batch_norm_momentum: float = Field(default=0.9997, gt=0, lt=1)
     optimizer: Annotated[RMSprop | Adam, Field(discriminator="name")]

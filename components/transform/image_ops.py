@@ -29,6 +29,6 @@ def rasterize(encoded: Any, side: int, channels: int) -> Any:
 def encode_raster(raster: Any) -> Any:
     """A uint8 raster as a string tensor of shape []: a serialized TensorProto, its pixels uncompressed.
 
-    9,216 pixels take 9,230 bytes; as a float list they would take 36,864.
+    9,216 pixels take 9,235 bytes; as a float list they would take 36,864.
     """
     return tf.io.serialize_tensor(raster)

@@ -1,4 +1,6 @@
-"""MobileNet v1 (Howard et al., arXiv 1704.04861) as slim builds it (tensorflow/models, research/slim/nets/mobilenet_v1.py).
+"""MobileNet v1 (Howard et al., arXiv 1704.04861) as slim builds it.
+
+Source: tensorflow/models, research/slim/nets/mobilenet_v1.py.
 
 Layers carry the names of `keras.applications.MobileNet`, so that weights map and a name seen in Netron points here.
 """
@@ -20,7 +22,7 @@ INITIAL_STDDEV = 0.09
 
 
 def scale_filters(filters: int, alpha: float) -> int:
-    """slim's rule for a layer's width: truncated, and never under 8."""
+    """A layer's width by slim's rule: truncated, and never under 8."""
     return max(int(filters * alpha), MIN_FILTERS)
 
 

@@ -1,17 +1,14 @@
 import hashlib
-import http.server
 import json
-import threading
-import urllib.parse
 from pathlib import Path
 
 import pytest
 
 from components.errors import DataError
 from components.example_gen import coco
-from components.example_gen.coco import QuarantineReason
+from components.example_gen.quarantine import QuarantineReason
 
-COCO128 = Path("/work/shared/data/coco128/instances.json")
+COCO128 = Path(__file__).resolve().parents[4] / "shared/data/coco128/instances.json"
 
 
 def image(image_id=1, **changes):
@@ -284,53 +281,6 @@ def test_find_category_far_name_lists_all(read):
     with pytest.raises(DataError) as caught:
         coco.find_category(read(), "zzz")
     assert caught.value.expected.endswith(": dog, person")
-
-
-# Remote.
-
-
-class _Bucket(http.server.BaseHTTPRequestHandler):
-    """The two requests of Google Cloud Storage's JSON API that reading needs, over a dict of objects."""
-
-    objects: dict[str, bytes]
-
-    def do_GET(self):
-        path, _, query = self.path.partition("?")
-        bucket, _, name = path.partition("/b/")[2].partition("/o")
-        content = self.objects.get(urllib.parse.unquote(name[1:])) if bucket == "good" else None
-        if name == "" and bucket == "good":
-            prefix = urllib.parse.parse_qs(query).get("prefix", [""])[0]
-            found = {n: c for n, c in self.objects.items() if n.startswith(prefix)}
-            items = [{"name": n, "size": str(len(c)), "generation": str(hash(c))} for n, c in found.items()]
-            content = json.dumps({"items": items}).encode()
-        self.send_response(404 if content is None else 200)
-        self.end_headers()
-        self.wfile.write(content or b"")
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def bucket(monkeypatch):
-    handler = type("Handler", (_Bucket,), {"objects": {}})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
-    yield handler.objects
-    server.shutdown()
-    server.server_close()
-
-
-def test_read_annotations_object_in_a_bucket_is_read(bucket):
-    bucket["set/instances.json"] = json.dumps({"images": [image()], "annotations": [], "categories": []}).encode()
-    assert coco.read_annotations("gs://good/set/instances.json").image_count == 1
-
-
-@pytest.mark.parametrize("uri", ["gs://good/none.json", "gs://good/", "gs://"])
-def test_read_annotations_missing_object_is_refused(bucket, uri):
-    with pytest.raises(DataError, match="cannot be read"):
-        coco.read_annotations(uri)
 
 
 @pytest.mark.skipif(not COCO128.exists(), reason="needs the shared coco128 set")

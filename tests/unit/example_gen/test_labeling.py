@@ -8,7 +8,7 @@ from components.example_gen import coco, labeling
 from components.example_gen.coco import Annotation, ImageRecord
 from components.example_gen.labeling import NEGATIVE, POSITIVE, SLIM
 
-COCO128 = Path("/work/shared/data/coco128/instances.json")
+COCO128 = Path(__file__).resolve().parents[4] / "shared/data/coco128/instances.json"
 PERSON = 1
 DOG = 18
 

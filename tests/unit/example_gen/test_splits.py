@@ -11,8 +11,22 @@ SHARES = {"train": 0.8, "eval": 0.2}
 def test_assign_split_golden_ids_stay_where_they_are():
     # A golden: a release can be reproduced only as long as this holds.
     ids = ["1", "9", "139", "581929", "000000000139", "a/b"]
-    assert [assign_split(source_id, SHARES, seed=0) for source_id in ids] == ["eval", "train", "train", "train", "train", "eval"]
-    assert [assign_split(source_id, SHARES, seed=1) for source_id in ids] == ["eval", "train", "train", "eval", "train", "train"]
+    assert [assign_split(source_id, SHARES, seed=0) for source_id in ids] == [
+        "eval",
+        "train",
+        "train",
+        "train",
+        "train",
+        "eval",
+    ]
+    assert [assign_split(source_id, SHARES, seed=1) for source_id in ids] == [
+        "eval",
+        "train",
+        "train",
+        "eval",
+        "train",
+        "train",
+    ]
 
 
 def test_assign_split_many_ids_keep_the_shares():

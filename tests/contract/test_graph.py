@@ -1,0 +1,107 @@
+"""The graph, compiled to TFX's IR: the nodes of DESIGN.md's picture, in its order, the same bytes every time."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tfx.dsl.compiler import compiler
+
+from components.pusher.options import CodeVersion
+from pipeline.config import read_config
+from pipeline.graph import RunFacts, create_pipeline
+
+ROOT = Path(__file__).parents[2]
+UPSTREAM = {
+    "CocoExampleGen": set(),
+    "CuratedSchema": set(),
+    "StatisticsGen": {"CocoExampleGen", "CuratedSchema"},
+    "ExampleValidator": {"StatisticsGen", "CuratedSchema"},
+    "Transform": {"CocoExampleGen", "CuratedSchema", "ExampleValidator"},
+    "Trainer": {"Transform"},
+    "ReleasedModel": set(),
+    "Evaluator": {"CocoExampleGen", "CuratedSchema", "Trainer", "ReleasedModel"},
+    "MicroPusher": {"CocoExampleGen", "Transform", "Trainer", "Evaluator"},
+}
+
+
+@pytest.fixture(scope="module")
+def compile_ir(tmp_path_factory):
+    root = tmp_path_factory.mktemp("run")
+
+    def compile_with(*overrides, config="demo", released="v1", fingerprint="f"):
+        settings = read_config(
+            str(ROOT / f"pipeline/configs/{config}.yaml"),
+            ["data.annotations=a.json", "data.images=images", f"run.root={root}", *overrides],
+        )
+        facts = RunFacts("run-1", fingerprint, released, CodeVersion(version="0.1.0", commit="c", dirty=False))
+        return compiler.Compiler().compile(create_pipeline(settings, facts))
+
+    return compile_with
+
+
+@pytest.fixture(scope="module")
+def ir(compile_ir):
+    return compile_ir()
+
+
+def nodes(ir):
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in ir.nodes}
+
+
+def parameters(node):
+    """The exec properties, as the cache compares them."""
+    return {name: str(value) for name, value in node.parameters.parameters.items()}
+
+
+def test_graph_nodes_have_the_edges_of_the_picture(ir):
+    assert {name: set(node.upstream_nodes) for name, node in nodes(ir).items()} == UPSTREAM
+
+
+def test_graph_order_runs_every_node_after_what_it_needs(ir):
+    done = set()
+    for name, node in nodes(ir).items():
+        assert set(node.upstream_nodes) <= done, name
+        done.add(name)
+
+
+def test_graph_has_no_resolver_that_kubeflow_could_not_run(ir):
+    types = [node.node_info.type.name for node in nodes(ir).values()]
+    assert not [name for name in types if re.search("resolver", name, re.IGNORECASE)]
+
+
+def test_graph_compiled_twice_is_the_same_bytes(compile_ir, ir):
+    again = compile_ir()
+    assert again.SerializeToString(deterministic=True) == ir.SerializeToString(deterministic=True)
+    assert str(again) == str(ir)
+
+
+@pytest.mark.parametrize("config", sorted(path.stem for path in (ROOT / "pipeline/configs").glob("*.yaml")))
+def test_graph_every_shipped_config_compiles(compile_ir, config):
+    assert nodes(compile_ir(config=config)).keys() == UPSTREAM.keys()
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("data.split_seed=1", {"CocoExampleGen"}),
+        ("transform.side=64", {"Transform", "Trainer"}),
+        ("trainer.epochs=3", {"Trainer"}),
+        ("run.seed=2", {"Trainer"}),
+        ("gates.float.min_accuracy=0.5", {"Evaluator"}),
+        ("gates.int8.min_accuracy=0.5", set()),
+        ("release.c_name=vww", set()),
+    ],
+)
+def test_graph_changed_setting_changes_the_parameters_of_its_nodes_only(compile_ir, ir, override, changed):
+    after = nodes(compile_ir(override))
+    differing = {name for name, node in nodes(ir).items() if parameters(node) != parameters(after[name])}
+    assert differing == changed | {"MicroPusher"}  # which keeps the whole config
+
+
+def test_graph_changed_data_or_release_changes_the_nodes_that_read_them(compile_ir, ir):
+    for facts, changed in (
+        ({"fingerprint": "g"}, {"CocoExampleGen"}),
+        ({"released": None}, {"ReleasedModel", "MicroPusher"}),
+    ):
+        after = nodes(compile_ir(**facts))
+        assert {name for name, node in nodes(ir).items() if parameters(node) != parameters(after[name])} == changed

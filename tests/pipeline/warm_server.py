@@ -1,0 +1,92 @@
+"""A process that has imported TFX once, and becomes `pipeline.worker` in a forked child as often as it is asked to.
+
+    python warm_server.py SOCKET_FD [STOP_BEFORE_WORK]
+
+What a child runs is the worker's own `main`; only the 20 seconds of imports are shared. A request on the socket is
+one JSON object:
+
+    {"stop": null | [NODE, POINT]} and three descriptors (standard input, log, events)    answered with the child's id
+    {"wait": ID}                                                                          answered with its exit code
+
+A `stop` kills the child at one of two points of a node that timing could not hit: "outputs made", when its output
+folders are there and empty, and "work done", when they are full and ML Metadata does not know it yet.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+
+
+def main() -> None:
+    server = socket.socket(fileno=int(sys.argv[1]))
+    from pipeline import graph, local, worker  # noqa: F401
+
+    server.sendall(b"ready")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(server, 1 << 16, 3)
+        if not message:
+            return
+        request = json.loads(message)
+        if "wait" in request:
+            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                server.close()
+                become_worker(*descriptors, stop=request["stop"])
+            for descriptor in descriptors:
+                os.close(descriptor)
+        server.sendall(str(answer).encode())
+
+
+def become_worker(standard_input: int, log: int, events: int, stop: list[str] | None) -> None:
+    from pipeline import worker
+
+    os.setsid()
+    for source, target in ((standard_input, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+        os.close(source) if source > 2 and (source, target) != (log, 1) else None
+    sys.argv = ["pipeline.worker", str(events)]
+    if stop is not None:
+        die_at(*stop)
+    code = 0
+    try:
+        worker.main()
+    except SystemExit as end:
+        code = end.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def die_at(node: str, point: str) -> None:
+    from tfx.orchestration.portable import launcher
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    make_output_dirs = launcher.outputs_utils.make_output_dirs
+    publish = launcher.Launcher._publish_successful_execution
+
+    def make_and_die(output_dict):
+        make_output_dirs(output_dict)
+        if any(f"/{node}/" in artifact.uri for artifacts in output_dict.values() for artifact in artifacts):
+            die()
+
+    def die_or_publish(self, *arguments):
+        if self._pipeline_node.node_info.id == node:
+            die()
+        publish(self, *arguments)
+
+    if point == "outputs made":
+        launcher.outputs_utils.make_output_dirs = make_and_die
+    elif point == "work done":
+        launcher.Launcher._publish_successful_execution = die_or_publish
+    else:
+        raise ValueError(point)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Encoded images, raw examples and one real transform graph, for the stages that meet in it."""
+
+import io
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+GRAPH_SIDE = 32
+
+
+def draw_pixels(width: int, height: int, channels: int, seed: int) -> npt.NDArray[np.uint8]:
+    """A picture with smooth parts, edges and grain: uint8 [height, width, channels]."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(x / (3 + 2 * c) + seed) * np.cos(y / (5 + c)) for c in range(channels)], axis=-1)
+    picture = 128 + 90 * waves + random.normal(0, 12, waves.shape)
+    picture[height // 3 : height // 2, width // 4 : width // 2] = random.integers(0, 256, channels)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., npt.NDArray[np.uint8]]:
+    """`draw_pixels`."""
+    return draw_pixels
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Encodes uint8 [height, width, 1 or 3] with Pillow, as `encode(pixels, "JPEG", quality=90)`."""
+    from PIL import Image
+
+    def encode_pixels(pixels: npt.NDArray[np.uint8], image_format: str, **options: Any) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(buffer, image_format, **options)
+        return buffer.getvalue()
+
+    return encode_pixels
+
+
+class EncodedImage(NamedTuple):
+    name: str
+    format: str
+    width: int
+    height: int
+    data: bytes
+
+
+@pytest.fixture(scope="session")
+def encoded_images(encode) -> list[EncodedImage]:
+    """One image of every kind that the examples may hold, of various sizes."""
+    kinds = (
+        ("gray_jpeg", "JPEG", 120, 80, 1, {"quality": 90}),
+        ("colour_jpeg", "JPEG", 81, 143, 3, {"quality": 90}),
+        ("colour_jpeg_without_subsampling", "JPEG", 64, 64, 3, {"quality": 95, "subsampling": 0}),
+        ("progressive_jpeg", "JPEG", 200, 150, 3, {"quality": 85, "progressive": True}),
+        ("gray_png", "PNG", 99, 67, 1, {}),
+        ("colour_png", "PNG", 70, 110, 3, {}),
+        ("small_png", "PNG", 7, 5, 3, {}),
+        ("exact_png", "PNG", GRAPH_SIDE, GRAPH_SIDE, 1, {}),
+    )
+    return [
+        EncodedImage(
+            name, kind.lower(), width, height, encode(draw_pixels(width, height, channels, seed), kind, **options)
+        )
+        for seed, (name, kind, width, height, channels, options) in enumerate(kinds)
+    ]
+
+
+@pytest.fixture(scope="session")
+def raw_examples(encoded_images) -> list[bytes]:
+    """`encoded_images` as raw examples, every other one with a person."""
+    from components.example_gen.coco import Annotation, ImageRecord
+    from components.example_gen.image_bytes import CheckedImage
+    from components.example_gen.records import encode_example
+
+    examples = []
+    for number, image in enumerate(encoded_images):
+        person = Annotation(number, 1, image.width * image.height / 4, (1.0, 1.0, 3.0, 2.5), is_crowd=False)
+        record = ImageRecord(number, f"{image.name}.img", image.width, image.height, (person,) if number % 2 else ())
+        examples.append(
+            encode_example(
+                record,
+                CheckedImage(image.data, image.format, image.width, image.height, reencoded=False),
+                label=number % 2,
+                label_text=("not-person", "person")[number % 2],
+                largest_object=("none", "over_10%")[number % 2],
+            )
+        )
+    return examples
+
+
+class TransformGraph(NamedTuple):
+    """A transform graph for gray rasters of GRAPH_SIDE pixels.
+
+    Attributes:
+      uri: as `tft.TFTransformOutput` takes it.
+      outputs: what it made of `raw_examples`, feature by feature, in their order.
+    """
+
+    uri: str
+    outputs: dict[str, list[Any]]
+
+
+@pytest.fixture(scope="session")
+def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
+    """The transform graph as TFX's Transform makes it: from the curated schema, through Beam."""
+    import apache_beam as beam
+    import tensorflow_transform.beam as tft_beam
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tfx_bsl.public import tfxio
+
+    from components.data_validation.schema import schema_text
+    from components.transform.options import TransformOptions
+    from components.transform.preprocessing import preprocessing_fn
+
+    root = tmp_path_factory.mktemp("transform")
+    schema = text_format.Parse(schema_text(), schema_pb2.Schema())
+    source = tfxio.TFExampleBeamRecord(physical_format="inmem", telemetry_descriptors=["tests"], schema=schema)
+    config = {"options": TransformOptions(side=GRAPH_SIDE).to_json()}
+    found: list[Any] = []
+    options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
+    with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temp_dir=str(root / "tmp")):
+        data = pipeline | beam.Create(raw_examples, reshuffle=False) | source.BeamSource(batch_size=len(raw_examples))
+        (batches, _), transform_fn = (
+            data,
+            source.TensorAdapterConfig(),
+        ) | tft_beam.AnalyzeAndTransformDataset(
+            lambda inputs: preprocessing_fn(inputs, config), output_record_batches=True
+        )
+        batches | beam.Map(lambda batch: (root / "batch").write_bytes(batch[0].serialize().to_pybytes()))
+        batches | "Schema" >> beam.Map(lambda batch: (root / "batch_schema").write_bytes(batch[0].schema.serialize()))
+        transform_fn | tft_beam.WriteTransformFn(str(root / "graph"))
+    import pyarrow as pa
+
+    batch = pa.ipc.read_record_batch(
+        pa.py_buffer((root / "batch").read_bytes()),
+        pa.ipc.read_schema(pa.py_buffer((root / "batch_schema").read_bytes())),
+    )
+    del found
+    outputs = {name: [value for (value,) in column] for name, column in batch.to_pydict().items()}
+    return TransformGraph(str(root / "graph"), outputs)

@@ -1,0 +1,354 @@
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.errors import ConfigError
+from pipeline.config import RunConfig, read_config
+
+CONFIGS = Path(__file__).parents[3] / "pipeline" / "configs"
+MINIMAL = """\
+name: tiny
+run: {root: /r}
+data: {annotations: /d/instances.json, images: /d/images}
+trainer:
+  optimizer: {name: adam}
+  schedule: {name: cosine}
+  learning_rate: 0.003
+  batch_size: 32
+  epochs: 2
+gates:
+  float: {min_accuracy: 0.5}
+  int8: {min_accuracy: 0.5}
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a config from its text."""
+
+    def read_text(text=MINIMAL, *overrides):
+        path = tmp_path / "tiny.yaml"
+        path.write_text(text, encoding="utf-8")
+        return read_config(str(path), overrides)
+
+    return read_text
+
+
+@pytest.fixture
+def refuse(read):
+    """Reads a config that must be refused; gives the message."""
+
+    def refuse_text(text=MINIMAL, *overrides):
+        with pytest.raises(ConfigError) as caught:
+            read(text, *overrides)
+        assert caught.value.exit_code == 2
+        return str(caught.value)
+
+    return refuse_text
+
+
+# The file.
+
+
+def test_read_config_minimal_file_fills_in_the_defaults(read):
+    config = read()
+    assert (config.transform.side, config.transform.channels) == (96, 1)
+    assert config.data.label_rule == "slim"
+    assert config.run.beam_pipeline_args == ("--direct_running_mode=in_memory", "--direct_num_workers=1")
+    assert config.gates.float_.min_accuracy == 0.5
+    assert config.release_uri == "/r/releases"
+
+
+def test_read_config_missing_file_is_named():
+    with pytest.raises(ConfigError, match=r"cannot read the config file no/such\.yaml: .*No such file") as caught:
+        read_config("no/such.yaml")
+    assert "demo.yaml" in str(caught.value)
+
+
+def test_read_config_folder_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read the config file .*Is a directory"):
+        read_config(str(tmp_path))
+
+
+def test_read_config_bytes_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"cannot read the config file .*c\.yaml"):
+        read_config(str(tmp_path / "c.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("", "NoneType"), ("- a\n- b\n", "list"), ("demo\n", "str"), ("# nothing\n", "NoneType")]
+)
+def test_read_config_what_is_no_mapping_is_refused(refuse, text, kind):
+    assert f"tiny.yaml holds {kind}, not sections" in refuse(text)
+
+
+def test_read_config_broken_yaml_names_file_and_line(refuse):
+    message = refuse(MINIMAL + "release: {c_name: [\n")
+    assert "tiny.yaml is not YAML" in message
+    assert "line 14" in message
+
+
+@pytest.mark.parametrize("text", ["a: &x [*x]\n", "? [a, b]\n: 1\n", "1: 2\n", "!!python/object/apply:os.getcwd []\n"])
+def test_read_config_odd_yaml_is_refused_without_a_trace(refuse, text):
+    refuse(text)
+
+
+# Keys.
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainr.epochs=1", "trainr: unknown key; did you mean trainer"),
+        ("trainer.epoch=1", "trainer.epoch: unknown key; did you mean epochs?"),
+        ("trainer.optimizer.beta1=0.9", "trainer.optimizer.beta1: unknown key; did you mean beta_1"),
+        ("trainer.optimizer.rho=0.9", "trainer.optimizer.rho: unknown key; expected one of: name, beta_1,"),
+        ("trainer.schedule.warmup=1", "trainer.schedule.warmup: unknown key; did you mean warmup_epochs?"),
+        ("trainer.augmentation.flip=true", "trainer.augmentation.flip: unknown key; expected one of: horizontal_flip,"),
+        ("gates.float.min_acuracy=0.5", "gates.float.min_acuracy: unknown key; did you mean min_accuracy"),
+        ("gates.float_.min_accuracy=0.5", "gates.float_: unknown key; did you mean float?"),
+        ("gates.int8.zzz=1", "gates.int8.zzz: unknown key; expected one of: min_accuracy, max_accuracy_drop,"),
+        ("data.image=x", "data.image: unknown key; did you mean images?"),
+        ("run.rot=x", "run.rot: unknown key; did you mean root?"),
+        ("transform.size=96", "transform.size: unknown key; "),
+        ("release.url=x", "release.url: unknown key; did you mean uri?"),
+        ("zzz=1", "zzz: unknown key; expected one of: name, run, data, transform, trainer, gates, release"),
+    ],
+)
+def test_read_config_unknown_key_is_named_with_the_nearest(refuse, override, message):
+    assert message in refuse(MINIMAL, override)
+
+
+@pytest.mark.parametrize(
+    ("lines", "path"),
+    [
+        ("name: tiny\n", "name"),
+        ("run: {root: /r}\n", "run"),
+        ("  epochs: 2\n", "trainer.epochs"),
+        ("  int8: {min_accuracy: 0.5}\n", "gates.int8"),
+        ("  optimizer: {name: adam}\n", "trainer.optimizer"),
+    ],
+)
+def test_read_config_missing_key_is_named_with_its_override(refuse, lines, path):
+    assert lines in MINIMAL
+    message = refuse(MINIMAL.replace(lines, ""))
+    assert f"{path}: missing; pass --set {path}=VALUE or write it into the file" in message
+    assert message.count(": missing;") == 1
+
+
+def test_read_config_missing_key_deep_in_a_union_is_named_without_its_tag(refuse):
+    message = refuse(MINIMAL, "trainer.schedule={name: exponential, decay_factor: 0.9}")
+    assert "trainer.schedule.epochs_per_decay: missing" in message
+
+
+def test_read_config_several_problems_are_all_listed(refuse):
+    message = refuse(MINIMAL, "trainer.epoch=1", "trainer.batch_size=0", "run.seed=-1")
+    assert "trainer.epoch: unknown key" in message
+    assert "trainer.batch_size: input should be greater than or equal to 1; received 0" in message
+    assert "run.seed: input should be greater than or equal to 0; received -1" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.epochs=many", "trainer.epochs: input should be a valid integer; received 'many'"),
+        ("trainer.epochs='2'", "trainer.epochs: input should be a valid integer; received '2'"),
+        ("trainer.epochs=2.5", "trainer.epochs: input should be a valid integer"),
+        ("trainer.epochs=", "trainer.epochs: input should be a valid integer; received None"),
+        ("trainer.learning_rate=true", "trainer.learning_rate: input should be a valid number; received True"),
+        ("trainer.learning_rate=.nan", "trainer.learning_rate: "),
+        ("trainer.learning_rate=0", "trainer.learning_rate: input should be greater than 0; received 0"),
+        (
+            "trainer.augmentation.horizontal_flip=1",
+            "trainer.augmentation.horizontal_flip: input should be a valid bool",
+        ),
+        ("trainer.augmentation.horizontal_flip=no", "horizontal_flip: input should be a valid boolean; received 'no'"),
+        ("transform.channels=2", "transform.channels: input should be 1 or 3; received 2"),
+        ("transform.side=31", "transform.side: input should be greater than or equal to 32; received 31"),
+        ("name=Tiny Model", "name: string should match pattern"),
+        ("name=5", "name: input should be a valid string; received 5"),
+        ("run=/r", "run: input should be an object; received '/r'"),
+        ("trainer.optimizer=adam", "trainer.optimizer: "),
+        ("trainer.optimizer.name=sgd", "trainer.optimizer: input tag 'sgd' found using 'name' does not match"),
+        ("data.splits={train: 0.8, test: 0.2}", "data.splits.test: input should be 'train' or 'eval'"),
+        ("data.splits={train: 0.8, eval: 0.3}", "data: splits: expected positive shares that add up to 1"),
+        ("data.splits={train: 1.0}", "data: splits: expected the keys train, eval"),
+        ("data.label_rule=slimm", "data.label_rule: input should be 'slim'; received 'slimm'"),
+        ("run.beam_pipeline_args=--x", "run.beam_pipeline_args: input should be a valid"),
+        ("release.c_name=Person", "release.c_name: string should match pattern"),
+    ],
+)
+def test_read_config_wrong_value_is_named_with_what_was_received(refuse, override, message):
+    assert message in refuse(MINIMAL, override)
+
+
+# YAML 1.2.
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("4e-5", 4e-5), ("1e3", 1000.0), ("1E+3", 1000.0), (".5", 0.5), ("5.", 5.0), ("2", 2.0), ("1_000.5", 1000.5)],
+)
+def test_read_config_number_is_read_as_yaml_1_2_does(read, text, value):
+    assert read(MINIMAL, f"trainer.learning_rate={text}").trainer.learning_rate == value
+    file = MINIMAL.replace("learning_rate: 0.003", f"learning_rate: {text}")
+    assert read(file).trainer.learning_rate == value
+
+
+@pytest.mark.parametrize("word", ["no", "yes", "on", "off", "NO", "1e", "e5", "2026-11-22", "2026-11-22T03:04:05Z"])
+def test_read_config_word_stays_a_word(read, word):
+    assert read(MINIMAL, f"data.category={word}").data.category == word
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False), ("TRUE", True)])
+def test_read_config_boolean_is_true_or_false(read, text, value):
+    config = read(MINIMAL, f"trainer.augmentation.horizontal_flip={text}")
+    assert config.trainer.augmentation.horizontal_flip is value
+
+
+def test_read_config_grouped_digits_are_a_number(read):
+    assert read(MINIMAL, "gates.int8.max_flatbuffer_bytes=320_000").gates.int8.max_flatbuffer_bytes == 320_000
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (MINIMAL + "name: again\n", "name"),
+        (MINIMAL.replace("  epochs: 2\n", "  epochs: 2\n  epochs: 3\n"), "epochs"),
+        (MINIMAL.replace("{name: adam}", "{name: adam, name: rmsprop}"), "name"),
+    ],
+)
+def test_read_config_key_given_twice_is_refused_with_its_line(refuse, text, key):
+    message = refuse(text)
+    assert f"the key '{key}' stands twice" in message
+    assert "line" in message
+
+
+# --set.
+
+
+def test_read_config_override_makes_missing_sections(read):
+    assert read(MINIMAL, "trainer.augmentation.max_shift_fraction=0.1").trainer.augmentation.max_shift_fraction == 0.1
+
+
+def test_read_config_later_override_wins(read):
+    assert read(MINIMAL, "trainer.epochs=3", "trainer.epochs=5").trainer.epochs == 5
+
+
+def test_read_config_override_takes_whole_sections_and_lists(read):
+    config = read(MINIMAL, "trainer.optimizer={name: rmsprop, rho: 0.5}", "run.beam_pipeline_args=[--a, --b=c]")
+    assert config.trainer.optimizer.name == "rmsprop"
+    assert config.trainer.optimizer.rho == 0.5
+    assert config.run.beam_pipeline_args == ("--a", "--b=c")
+
+
+def test_read_config_override_null_unsets_a_limit(read):
+    assert read(MINIMAL, "gates.float.max_accuracy_drop=null").gates.float_.max_accuracy_drop is None
+
+
+def test_read_config_override_keeps_equals_signs_in_the_value(read):
+    assert read(MINIMAL, "release.uri=/a=b").release.uri == "/a=b"
+
+
+@pytest.mark.parametrize("override", ["trainer.epochs", "=5", " =5", ""])
+def test_read_config_override_without_path_and_value_is_refused(refuse, override):
+    message = refuse(MINIMAL, override)
+    assert f"--set received {override!r}" in message
+    assert "expected: path.to.key=value" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "section"), [("trainer.epochs.x=1", "trainer.epochs"), ("name.x.y=1", "name.x"), ("name.x=1", "name")]
+)
+def test_read_config_override_below_a_value_is_refused(refuse, override, section):
+    assert f"{section} is a value, not a section" in refuse(MINIMAL, override)
+
+
+def test_read_config_override_that_is_no_yaml_names_the_key(refuse):
+    assert "the value of --set data.splits is not YAML" in refuse(MINIMAL, "data.splits={train: 0.8")
+
+
+# Paths.
+
+
+def test_read_config_relative_paths_hold_from_the_working_directory(read, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read(
+        MINIMAL, "run.root=runs/x", "data.annotations=a/../i.json", "data.images=./images/", "release.uri=rel"
+    )
+    assert config.run.root == f"{tmp_path}/runs/x"
+    assert config.data.annotations == f"{tmp_path}/i.json"
+    assert config.data.images == f"{tmp_path}/images"
+    assert config.release_uri == f"{tmp_path}/rel"
+
+
+def test_read_config_home_is_expanded(read, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert read(MINIMAL, "run.root=~/runs").run.root == "/home/someone/runs"
+
+
+def test_read_config_bucket_stays_as_it_is(read):
+    config = read(MINIMAL, "release.uri=gs://bucket/a/../b", "data.images=gs://bucket/images")
+    assert config.release_uri == "gs://bucket/a/../b"
+    assert config.data.images == "gs://bucket/images"
+
+
+# Back to YAML.
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("trainer.weight_decay=4e-5", "data.category=no", "release.uri=gs://b/p", "gates.float.min_auc=0.5"),
+        ("trainer.optimizer={name: rmsprop}", "trainer.schedule={name: exponential, decay_factor: 1, epochs_per_decay: 2}"),
+        ("data.category='Größe: 1e3'", "run.root=/tmp/ä ö"),
+        ("data.category='1e3'", "data.images=/true"),
+        ("data.category='true'",),
+        ("data.category='12:30:00'",),
+        ("data.category='0x1F'",),
+        ("data.category='null'",),
+    ],
+)  # fmt: skip
+def test_to_yaml_read_again_is_the_same_config(read, overrides):
+    config = read(MINIMAL, *overrides)
+    assert read(config.to_yaml()) == config
+    assert read(config.to_yaml()).to_yaml() == config.to_yaml()
+
+
+def test_to_yaml_names_sections_as_the_file_does(read):
+    tree = yaml.safe_load(read().to_yaml())
+    assert list(tree) == ["name", "run", "data", "transform", "trainer", "gates", "release"]
+    assert list(tree["gates"]) == ["float", "int8"]
+    assert tree["trainer"]["alpha"] == 0.25
+
+
+def test_run_config_json_round_trip_is_the_same_config(read):
+    config = read()
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+# The configs that are checked in.
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_read_config_checked_in_file_is_valid_with_data_paths(path):
+    config = read_config(str(path), ["data.annotations=/d/instances.json", "data.images=/d/images"])
+    assert config.name == path.stem
+    assert config.run.root == f"{Path.cwd()}{os.sep}runs/{path.stem}"
+    assert set(config.data.splits) == {"train", "eval"}
+
+
+def test_read_config_recipe_without_data_names_what_to_set():
+    with pytest.raises(ConfigError) as caught:
+        read_config(str(CONFIGS / "vww_mobilenet_v1_025_96_gray.yaml"))
+    message = str(caught.value)
+    assert "data.annotations: missing; pass --set data.annotations=VALUE" in message
+    assert "data.images: missing; pass --set data.images=VALUE" in message
+
+
+def test_read_config_both_named_recipes_are_there():
+    assert {path.name for path in CONFIGS.glob("*.yaml")} >= {"demo.yaml", "vww_mobilenet_v1_025_96_gray.yaml"}
