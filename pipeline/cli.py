@@ -36,7 +36,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override one key of the config, such as trainer.epochs=5."),
 ]
 DEMO_CONFIG = Path(__file__).parent / "configs" / "demo.yaml"
-DEMO_IMAGES = 1500
+DEMO_IMAGES = 2400
 DEMO_SEED = 1
 
 
@@ -127,7 +127,9 @@ def sample_data(
             workers=workers,
             on_progress=lambda done, total: view.advance(done, total, "images"),
         )
-        view.finish(f"{summary}")
+        view.finish(
+            f"{summary.images:,} images, {summary.images_with_people:,} with people; {summary.annotations:,} annotations"
+        )
     typer.echo(str(directory))
 
 

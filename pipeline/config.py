@@ -30,7 +30,7 @@ class RunOptions(Options):
     """
 
     root: str
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, le=2**32 - 1)
     beam_pipeline_args: tuple[str, ...] = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
 
 

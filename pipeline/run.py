@@ -80,17 +80,25 @@ class Worker:
 
     Args:
       root: `run.root`, where the log goes.
+
+    Raises:
+      StorageError: if the log cannot be written.
     """
 
     def __init__(self, root: Path) -> None:
         self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self.log_path = root / "logs" / f"{self.run_id}.log"
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.log_path.parent.mkdir(parents=True, exist_ok=True)
+            log = self.log_path.open("wb")
+        except OSError as error:
+            raise _not_writable(root, error) from error
         read_end, write_end = os.pipe()
-        with self.log_path.open("wb") as log:
+        with log:
             # A session of its own: Ctrl-C reaches the command, which then ends the worker.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.worker", str(write_end)],
+                # -P: nothing that lies in the working directory is taken for a module.
+                [sys.executable, "-P", "-m", "pipeline.worker", str(write_end)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -163,11 +171,7 @@ def _locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
     except OSError as error:
-        raise StorageError(
-            f"run.root={folder} cannot be written: {error.strerror}",
-            expected="a folder that can be made and written",
-            hint="--set run.root=DIR writes elsewhere",
-        ) from error
+        raise _not_writable(folder, error) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -177,6 +181,14 @@ def _locked(folder: Path) -> Iterator[None]:
                 hint="wait for it, or write elsewhere with --set run.root=DIR",
             ) from error
         yield
+
+
+def _not_writable(root: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"run.root={root} cannot be written: {error.filename or root}: {error.strerror}",
+        expected="a folder that can be made and written",
+        hint="--set run.root=DIR writes elsewhere",
+    )
 
 
 def code_version() -> CodeVersion:

@@ -66,7 +66,7 @@ class Annotation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image as the annotations file describes it: `width` and `height` in pixels, 1...MAX_SIDE."""
+    """One image as the annotations file describes it: `width` and `height` in pixels, up to MAX_SIDE."""
 
     id: RecordId
     file_name: str
@@ -124,7 +124,7 @@ def read_annotations(path: str) -> CocoDataset:
     return CocoDataset(
         path=path,
         images=tuple(
-            dataclasses.replace(image, annotations=tuple(annotations[image.id]))
+            dataclasses.replace(image, annotations=tuple(sorted(annotations[image.id], key=_annotation_order)))
             for image in sorted(filter(None, images.values()), key=lambda image: (isinstance(image.id, str), image.id))
         ),
         categories=categories,
@@ -289,6 +289,13 @@ def _parse_annotations(
             detail = f"bbox={_shown(entry.get('bbox'))} in image {image.id} of {image.width}x{image.height}"
             quarantined.append(Quarantined("annotation", name, QuarantineReason.BAD_BOX, detail))
     return annotations, quarantined
+
+
+def _annotation_order(annotation: Annotation) -> tuple[Any, ...]:
+    """By id, so that a file whose entries stand in another order makes the same examples; ids may come twice."""
+    box = annotation.bbox_xywh_px
+    by_id = isinstance(annotation.id, str), annotation.id
+    return *by_id, annotation.category_id, annotation.area, () if box is None else box, annotation.is_crowd
 
 
 def _find_image(entry: object, images: Mapping[RecordId, ImageRecord | None]) -> ImageRecord | None:

@@ -22,6 +22,15 @@ METAL: Colour = (140, 144, 150)
 RUBBER: Colour = (38, 38, 42)
 WOOD: Colour = (134, 92, 58)
 
+EARTHY: tuple[Colour, ...] = (
+    (236, 200, 170),
+    (210, 160, 122),
+    (170, 120, 84),
+    (124, 84, 58),
+    (84, 56, 42),
+    (44, 32, 28),
+)
+
 # Canvases are drawn this many times larger than the image and reduced: cheap anti-aliasing.
 SUPERSAMPLE = 2
 
@@ -128,7 +137,12 @@ def luma(colour: Colour) -> float:
 
 
 def any_colour(rng: np.random.Generator) -> Colour:
-    """A colour of paint or cloth: any hue, mostly muted, from near black to near white."""
+    """A colour of paint or cloth: any hue, mostly muted, from near black to near white.
+
+    Every third one is a brown of leather, wood or fur, so that skin and hair are not told by their hue.
+    """
+    if rng.random() < 0.33:
+        return shade(EARTHY[int(rng.integers(len(EARTHY)))], float(rng.uniform(0.5, 1.2)))
     red, green, blue = colorsys.hsv_to_rgb(rng.random(), 0.9 * rng.random() ** 1.5, rng.uniform(0.12, 0.98))
     return round(red * 255), round(green * 255), round(blue * 255)
 

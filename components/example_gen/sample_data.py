@@ -17,6 +17,8 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from components.errors import DataError, StorageError
+from components.errors import DataError, PipelineError, StorageError
 from components.example_gen.sample_masks import box_xywh_px, polygons, run_lengths
 from components.example_gen.sample_scenes import PERSON, SceneObject, draw_scene
 
@@ -106,6 +108,7 @@ def write_sample_data(
     Raises:
       DataError: images, seed or workers is out of range.
       StorageError: the folder holds something already, or cannot be written.
+      PipelineError: a worker process was killed.
     """
     for name, value, lowest in (("images", images, 1), ("seed", seed, 0), ("workers", workers, 1)):
         if value < lowest:
@@ -120,7 +123,7 @@ def write_sample_data(
             annotations += drawn.annotations
             if on_progress is not None:
                 on_progress(done, images)
-        # A StopIteration raised in a worker looks like the end of the pool's iterator.
+        # Silence is the worst outcome here: a StopIteration from a painter once ended the set early.
         if len(entries) != images:
             raise AssertionError(f"drew {len(entries)} of {images} images")
         for number, annotation in enumerate(annotations, start=1):
@@ -167,9 +170,19 @@ def _draw_all(images: int, seed: int, workers: int) -> Iterator[_DrawnImage]:
         for image_id in ids:
             yield draw(image_id)
         return
-    # Not fork: the caller may have started threads (TensorFlow's, a progress bar's).
-    with multiprocessing.get_context("spawn").Pool(min(workers, images)) as pool:
-        yield from pool.imap(draw, ids, chunksize=8)
+    # Not fork: the caller may have started threads (TensorFlow's, a progress bar's). Not multiprocessing.Pool: it
+    # replaces a worker that was killed and waits for its image forever.
+    with ProcessPoolExecutor(min(workers, images), mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from pool.map(draw, ids, chunksize=8)
+        except BrokenProcessPool as error:
+            raise PipelineError(
+                "a process that draws the sample set died.",
+                expected="workers that live until all images are drawn",
+                hint="there may be too little memory: try workers=1",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _draw_image(seed: int, image_id: int) -> _DrawnImage:

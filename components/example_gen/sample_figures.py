@@ -143,14 +143,14 @@ def draw_pose(rng: np.random.Generator) -> Pose:
             ((-stride, -stride - 12), (stride, stride - 6)),
             lean=3.0,
         )
-    if pose < 0.92:  # running
+    if pose < 0.93:  # running
         return Pose(
             View.SIDE,
             ((45 + 8 * sway[0], 125.0), (-50 + 8 * sway[1], 35.0)),
             ((-28 + 6 * sway[2], -80.0), (48 + 8 * sway[3], -2.0)),
             lean=12.0,
         )
-    if pose < 0.96:
+    if pose < 0.97:
         return Pose(
             View.SIDE,
             ((28 + 10 * sway[0], 70.0), (22 + 10 * sway[1], 62 + 10 * sway[2])),
@@ -180,7 +180,7 @@ def draw_look(rng: np.random.Generator, against: float) -> Look:
         shoes=(BLACK, LIGHT, (110, 70, 46))[int(rng.integers(3))],
         hair_style=list(HairStyle)[int(rng.integers(len(HairStyle)))],
         bottoms=(Bottoms.TROUSERS, Bottoms.TROUSERS, Bottoms.SHORTS, Bottoms.SKIRT)[int(rng.integers(4))],
-        pattern=list(Pattern)[int(rng.integers(len(Pattern)))],
+        pattern=list(Pattern)[int(rng.choice(len(Pattern), p=(0.6, 0.16, 0.12, 0.12)))],
         long_sleeves=bool(rng.random() < 0.55),
         head=float(rng.uniform(0.23, 0.26) if child else rng.uniform(0.19, 0.22)),
         build=float(rng.uniform(1.1, 1.4)),
@@ -334,9 +334,9 @@ def _paint_face(brush: Brush, look: Look, pose: Pose, centre: Point) -> None:
     dark = shade(look.skin, 0.6)
     eyes = (0.24,) if pose.view is View.SIDE else (-0.17, 0.17)
     for eye in eyes:
-        brush.oval(x + eye * size, y + 0.03 * size, 0.065 * size, 0.045 * size, LIGHT)
-        brush.dot(x + (eye + 0.01) * size, y + 0.03 * size, 0.038 * size, BLACK)
-        brush.stroke([(x + (eye - 0.08) * size, y + 0.12 * size), (x + (eye + 0.08) * size, y + 0.12 * size)],
+        brush.oval(x + eye * size, y + 0.03 * size, 0.09 * size, 0.07 * size, LIGHT)
+        brush.dot(x + (eye + 0.01) * size, y + 0.03 * size, 0.052 * size, BLACK)
+        brush.stroke([(x + (eye - 0.08) * size, y + 0.15 * size), (x + (eye + 0.08) * size, y + 0.15 * size)],
                      0.03 * size, look.hair)  # fmt: skip
     mouth = 0.24 if pose.view is View.SIDE else 0.0
     brush.stroke([(x + (mouth - 0.09) * size, y - 0.25 * size), (x + mouth * size, y - 0.28 * size),

@@ -30,11 +30,11 @@ MIN_VISIBLE_PX = 12
 MAX_ATTEMPTS = 40
 
 SIZES = ((320, 240), (240, 320), (320, 213), (213, 320), (320, 320), (300, 225), (280, 210))
-SIZE_SHARES = (0.36, 0.12, 0.2, 0.08, 0.06, 0.1, 0.08)
+SIZE_SHARES = (0.5, 0.05, 0.08, 0.03, 0.04, 0.16, 0.14)
 
 # A standing figure covers about this share of a box one height high and FIGURE_WIDTH heights wide.
 FIGURE_WIDTH = 0.4
-FIGURE_COVER = 0.44
+FIGURE_COVER = 0.6
 
 
 class Story(enum.Enum):
@@ -132,7 +132,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
         background = draw_background(rng, size)
         if rng.random() < 0.9:  # out of focus
             background = replace(
-                background, image=background.image.filter(ImageFilter.GaussianBlur(float(rng.uniform(2.0, 4.5))))
+                background, image=background.image.filter(ImageFilter.GaussianBlur(float(rng.uniform(1.5, 3.5))))
             )
         stage = Stage(background.image, np.zeros((size[1], size[0]), dtype=np.uint8))
         cast = _cast(rng, story, background)
@@ -169,12 +169,12 @@ def _cast(rng: np.random.Generator, story: Story, background: Background) -> lis
     ]
     actors: list[Actor] = []
     for i, slot in enumerate(mains):
-        if story is Story.PEOPLE and (i == 0 or rng.random() < 0.75):
+        if story is Story.PEOPLE and (i == 0 or rng.random() < 0.9):
             actors += _person(rng, slot, background)
         else:
             actors.append(_thing(rng, slot, background))
     actors += [_thing(rng, slot, background) for slot in extras]
-    if rng.random() < 0.15:
+    if rng.random() < 0.1:
         actors.append(_occluder(rng, actors[0], background))
     if rng.random() < 0.07:
         actors += _row(rng, background, of_people=story is Story.PEOPLE)
@@ -186,12 +186,12 @@ def _cast(rng: np.random.Generator, story: Story, background: Background) -> lis
 
 
 def _main_slots(rng: np.random.Generator, width: int, image_px: int) -> list[Slot]:
-    count = 1 + int(rng.choice(3, p=(0.56, 0.3, 0.14)))
-    if count == 1 and rng.random() < 0.25:
+    count = 1 + int(rng.choice(3, p=(0.22, 0.4, 0.38)))
+    if count == 1 and rng.random() < 0.2:
         return [Slot(float(rng.uniform(0.25, 0.75)) * width, image_px * float(rng.uniform(0.16, 0.4)), close_up=True)]
-    smallest, largest = ((0.09, 0.2), (0.07, 0.13), (0.06, 0.09))[count - 1]
+    smallest, largest = ((0.1, 0.18), (0.085, 0.14), (0.07, 0.11))[count - 1]
     if rng.random() < 0.05:
-        smallest, largest = 0.016, 0.03
+        smallest, largest = 0.022, 0.04
     order = rng.permutation(count).tolist()
     return [
         Slot(

@@ -37,6 +37,8 @@ def read_split(files: Sequence[str], shape: tuple[int, int, int]) -> Split:
     """
     rasters = read_rasters(files, shape)
     count = int(rasters.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
+    # Keras warns of "interrupting training" where a data set of unknown length ends.
+    rasters = rasters.apply(tf.data.experimental.assert_cardinality(count))
     if count * shape[0] * shape[1] * shape[2] <= CACHE_LIMIT_BYTES:
         rasters = rasters.cache()
     return Split(rasters, count)

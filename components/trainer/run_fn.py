@@ -108,6 +108,7 @@ def train(job: TrainingJob, train_files: Sequence[str], eval_files: Sequence[str
             seed=job.seed,
         ),
         steps_per_epoch=steps_per_epoch,
+        shuffle=False,  # the batches are
         epochs=options.epochs,
         validation_data=evaluation_batches(eval_split, batch_size=options.batch_size, label_count=job.label_count),
         callbacks=[

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from components.errors import ConfigError
 from pipeline.config import RunConfig, read_config
 
 ROOT = Path(__file__).parents[2]
@@ -106,3 +107,11 @@ def test_shipped_config_is_read_and_says_what_it_means(config):
     read = read_config(str(ROOT / "pipeline/configs" / config), overrides)
     assert RunConfig.model_validate_json(read.model_dump_json(by_alias=True)) == read
     assert read.name == config.removesuffix(".yaml")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seed_that_keras_would_refuse_after_the_data_is_refused_before(seed):
+    demo = str(ROOT / "pipeline/configs/demo.yaml")
+    with pytest.raises(ConfigError, match=r"run\.seed"):
+        read_config(demo, [f"run.seed={seed}"])
+    assert read_config(demo, ["run.seed=4294967295"]).run.seed == 2**32 - 1

@@ -60,6 +60,9 @@ class Command:
         self.mark = secrets.token_hex(8)
         self.stderr_path = folder / f"{self.mark}.stderr"
         self.stdout_path = folder / f"{self.mark}.stdout"
+        # A working directory is not a place to import from.
+        for name in ("pipeline.py", "components.py", "random.py"):
+            (folder / name).write_text("raise AssertionError('imported from the working directory')\n")
         with self.stdout_path.open("wb") as stdout, self.stderr_path.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [VWW, *map(str, arguments)],

@@ -1,6 +1,6 @@
 """A process that has imported TFX once, and becomes `pipeline.worker` in a forked child as often as it is asked to.
 
-    python warm_server.py SOCKET_FD [STOP_BEFORE_WORK]
+    python warm_server.py SOCKET_FD
 
 What a child runs is the worker's own `main`; only the 20 seconds of imports are shared. A request on the socket is
 one JSON object:
@@ -45,9 +45,8 @@ def become_worker(standard_input: int, log: int, events: int, stop: list[str] | 
     from pipeline import worker
 
     os.setsid()
-    for source, target in ((standard_input, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
-        os.close(source) if source > 2 and (source, target) != (log, 1) else None
+    for descriptor, target in ((standard_input, 0), (log, 1), (log, 2)):
+        os.dup2(descriptor, target)
     sys.argv = ["pipeline.worker", str(events)]
     if stop is not None:
         die_at(*stop)

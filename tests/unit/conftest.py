@@ -108,6 +108,7 @@ class TransformGraph(NamedTuple):
 def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
     """The transform graph as TFX's Transform makes it: from the curated schema, through Beam."""
     import apache_beam as beam
+    import pyarrow as pa
     import tensorflow_transform.beam as tft_beam
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -118,10 +119,14 @@ def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
     from components.transform.preprocessing import preprocessing_fn
 
     root = tmp_path_factory.mktemp("transform")
+
+    def write_batch(batch: Any) -> None:
+        with pa.OSFile(str(root / "batch"), "wb") as file, pa.ipc.new_stream(file, batch[0].schema) as writer:
+            writer.write_batch(batch[0])
+
     schema = text_format.Parse(schema_text(), schema_pb2.Schema())
     source = tfxio.TFExampleBeamRecord(physical_format="inmem", telemetry_descriptors=["tests"], schema=schema)
     config = {"options": TransformOptions(side=GRAPH_SIDE).to_json()}
-    found: list[Any] = []
     options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temp_dir=str(root / "tmp")):
         data = pipeline | beam.Create(raw_examples, reshuffle=False) | source.BeamSource(batch_size=len(raw_examples))
@@ -131,15 +136,9 @@ def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
         ) | tft_beam.AnalyzeAndTransformDataset(
             lambda inputs: preprocessing_fn(inputs, config), output_record_batches=True
         )
-        batches | beam.Map(lambda batch: (root / "batch").write_bytes(batch[0].serialize().to_pybytes()))
-        batches | "Schema" >> beam.Map(lambda batch: (root / "batch_schema").write_bytes(batch[0].schema.serialize()))
+        batches | beam.Map(write_batch)
         transform_fn | tft_beam.WriteTransformFn(str(root / "graph"))
-    import pyarrow as pa
-
-    batch = pa.ipc.read_record_batch(
-        pa.py_buffer((root / "batch").read_bytes()),
-        pa.ipc.read_schema(pa.py_buffer((root / "batch_schema").read_bytes())),
-    )
-    del found
-    outputs = {name: [value for (value,) in column] for name, column in batch.to_pydict().items()}
+    with pa.OSFile(str(root / "batch")) as file:
+        columns = pa.ipc.open_stream(file).read_all().to_pydict()
+    outputs = {name: [value for (value,) in column] for name, column in columns.items()}
     return TransformGraph(str(root / "graph"), outputs)

@@ -101,8 +101,9 @@ def test_rasterize_gray_of_a_colour_jpeg_is_its_luma_plane(image, kind):
     picture.draft("L", picture.size)
     assert picture.mode == "L"
     luma = np.asarray(picture)[..., np.newaxis]
-    raster = rasterize(tf.constant(image[kind].data), 96, 1).numpy()
-    assert np.abs(raster - np.rint(resize(luma, 96))).max() <= 1
+    difference = np.abs(rasterize(tf.constant(image[kind].data), 96, 1).numpy() - np.rint(resize(luma, 96)))
+    assert difference.max() <= 2  # TensorFlow takes libjpeg's fast inverse DCT, Pillow the accurate one
+    assert difference.mean() < 0.6
 
 
 @pytest.mark.parametrize("kind", ["gray_jpeg", "gray_png"])

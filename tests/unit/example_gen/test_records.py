@@ -1,0 +1,108 @@
+import hashlib
+
+import pytest
+import tensorflow as tf
+
+from components import features
+from components.example_gen.coco import Annotation, ImageRecord
+from components.example_gen.image_bytes import CheckedImage
+from components.example_gen.records import box_yxyx, encode_example
+
+WIDTH, HEIGHT = 200, 100
+
+
+def annotation(bbox, category_id=1, area=50.0, *, is_crowd=False):
+    return Annotation(1, category_id, area, bbox, is_crowd)
+
+
+def encode(*annotations, label=1, record_size=(WIDTH, HEIGHT)):
+    record = ImageRecord(139, "train/ü 139.jpg", *record_size, annotations)
+    image = CheckedImage(b"\xff\xd8 bytes", "jpeg", WIDTH, HEIGHT, reencoded=False)
+    return encode_example(record, image, label=label, label_text="person", largest_object="over_10%")
+
+
+def values(serialized):
+    """Feature to its list of values."""
+    found = tf.train.Example.FromString(serialized).features.feature
+    return {key: list(getattr(value, value.WhichOneof("kind")).value) for key, value in found.items()}
+
+
+def test_encode_example_holds_the_image_and_its_label():
+    found = values(encode())
+    assert found[features.ENCODED] == [b"\xff\xd8 bytes"]
+    assert found[features.FORMAT] == [b"jpeg"]
+    assert found[features.FILENAME] == ["train/ü 139.jpg".encode()]
+    assert found[features.SOURCE_ID] == [b"139"]
+    assert found[features.SHA256] == [hashlib.sha256(b"\xff\xd8 bytes").hexdigest().encode()]
+    assert (found[features.HEIGHT], found[features.WIDTH]) == ([HEIGHT], [WIDTH])
+    assert (found[features.LABEL], found[features.LABEL_TEXT]) == ([1], [b"person"])
+    assert found[features.LARGEST_OBJECT] == [b"over_10%"]
+
+
+def test_encode_example_holds_the_objects_of_every_category_in_their_order():
+    found = values(
+        encode(
+            annotation((40, 10, 100, 30), category_id=18, area=4999.5),
+            annotation((0, 0, 200, 100), category_id=1, area=20000, is_crowd=True),
+        )
+    )
+    boxes = zip(*(found[key] for key in (features.YMIN, features.XMIN, features.YMAX, features.XMAX)), strict=True)
+    assert [pytest.approx(box) for box in boxes] == [(0.1, 0.2, 0.4, 0.7), (0.0, 0.0, 1.0, 1.0)]
+    assert found[features.OBJECT_CATEGORY] == [18, 1]
+    assert found[features.OBJECT_AREA] == [4999.5, 20000.0]
+    assert found[features.OBJECT_IS_CROWD] == [0, 1]
+
+
+def test_encode_example_leaves_boxes_without_extent_out_and_keeps_the_label():
+    found = values(encode(annotation(None), annotation((300, 10, 5, 5)), annotation((10, 10, 5, 5), area=1.0), label=1))
+    assert found[features.LABEL] == [1]
+    assert found[features.OBJECT_AREA] == [1.0]
+    lengths = {len(values) for key, values in found.items() if key.startswith("image/object/")}
+    assert lengths == {1}
+
+
+def test_encode_example_of_the_same_image_is_the_same_bytes():
+    boxes = [annotation((n, n, 5, 5), category_id=n) for n in range(1, 20)]
+    assert len({encode(*boxes) for _ in range(5)}) == 1
+    assert encode(*boxes) != encode(*reversed(boxes))
+
+
+def test_encode_example_sorts_the_features_so_that_digests_hold_in_every_process():
+    serialized = encode(annotation((1, 1, 5, 5)))
+    places = [serialized.index(b"\n" + bytes([len(key)]) + key.encode()) for key in sorted(values(serialized))]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("bbox", "expected"),
+    [
+        ((40, 10, 100, 30), (0.1, 0.2, 0.4, 0.7)),
+        ((0, 0, WIDTH, HEIGHT), (0.0, 0.0, 1.0, 1.0)),
+        ((-20, -10, 60, 20), (0.0, 0.0, 0.1, 0.2)),
+        ((160, 90, 400, 400), (0.9, 0.8, 1.0, 1.0)),
+        ((-1e9, -1e9, 2e9, 2e9), (0.0, 0.0, 1.0, 1.0)),
+        (None, None),
+        ((WIDTH, 0, 10, 10), None),
+        ((0, HEIGHT, 10, 10), None),
+        ((-10, 0, 10, 10), None),
+        ((5, 5, 0, 10), None),
+        ((5, 5, 10, 0), None),
+        ((5, 5, 1e-20, 10), None),
+    ],
+    ids=[
+        "inside",
+        "whole",
+        "left_top",
+        "right_bottom",
+        "huge",
+        "none",
+        "right",
+        "below",
+        "left",
+        "flat",
+        "thin",
+        "tiny",
+    ],
+)
+def test_box_yxyx_clips_to_the_image(bbox, expected):
+    assert box_yxyx(annotation(bbox), WIDTH, HEIGHT) == (None if expected is None else pytest.approx(expected))

@@ -1,0 +1,440 @@
+"""The command as a person meets it; where that is the point, installed and in a process of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from components.example_gen.sample_data import write_sample_data
+from pipeline.cli import main
+
+ROOT = Path(__file__).parents[3]
+VWW = Path(sys.executable).with_name("vww")
+MODELS = ROOT.parent / "shared" / "models"
+HEAVY = ("tensorflow", "tfx", "apache_beam", "keras", "tensorflow_model_analysis", "google.cloud.storage")
+# Runs the command's main, then names the heavy modules that it has imported on the way.
+PROBE = f"""
+import sys
+from pipeline.cli import main
+sys.argv = ["vww", *sys.argv[1:]]
+code = 0
+try:
+    main()
+except SystemExit as end:
+    code = end.code or 0
+sys.stderr.write("\\nimported: " + " ".join(name for name in {HEAVY!r} if name in sys.modules))
+sys.exit(code)
+"""
+CONFIG = """\
+name: tiny
+run: {root: ROOT}
+data: {annotations: ROOT/no.json, images: ROOT/no}
+trainer:
+  optimizer: {name: adam}
+  schedule: {name: cosine}
+  learning_rate: 0.003
+  batch_size: 32
+  epochs: 2
+gates:
+  float: {min_accuracy: 0.5}
+  int8: {min_accuracy: 0.5}
+"""
+
+
+class Answer:
+    def __init__(self, code, stdout, stderr):
+        self.code, self.stdout, self.stderr = code, stdout, stderr
+        self.both = stdout + stderr
+        assert "Traceback" not in self.both, self.both
+
+
+def run_process(command, folder):
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, timeout=120)
+    return Answer(finished.returncode, finished.stdout, finished.stderr)
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Runs the installed command in an empty folder."""
+    if not VWW.exists():
+        pytest.skip(f"{VWW} is not installed")
+    return lambda *arguments: run_process([VWW, *map(str, arguments)], tmp_path)
+
+
+@pytest.fixture
+def probe(tmp_path):
+    """Runs the command's main in a process of its own, and asserts that it needed nothing heavy."""
+
+    def run(*arguments):
+        answer = run_process([sys.executable, "-c", PROBE, *map(str, arguments)], tmp_path)
+        assert answer.stderr.endswith("\nimported: "), answer.stderr
+        answer.stderr = answer.stderr.removesuffix("\nimported: ")
+        return answer
+
+    return run
+
+
+@pytest.fixture
+def vww(tmp_path, monkeypatch, capfd):
+    """Runs the command's main in this process and an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["vww", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return Answer(code, *capfd.readouterr())
+
+    yield run
+    signal.signal(signal.SIGINT, on_interrupt)
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(CONFIG.replace("ROOT", str(tmp_path / "run")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def drawn_set(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn") / "set"
+    write_sample_data(folder, images=40, seed=1)
+    return folder
+
+
+# Help and version.
+
+
+def test_vww_help_lists_the_commands(probe):
+    answer = probe("--help")
+    assert answer.code == 0
+    for command in ("demo", "run", "sample-data", "inspect", "releases"):
+        assert f"  {command} " in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["demo"], ["--set"]),
+        (["run"], ["CONFIG", "--set"]),
+        (["sample-data"], ["DIR", "--images", "--seed", "--workers"]),
+        (["inspect"], ["FILE.tflite", "--json"]),
+        (["releases"], ["list", "show", "verify"]),
+        (["releases", "list"], ["--uri"]),
+        (["releases", "show"], ["MODEL", "VERSION", "--uri", "--json"]),
+        (["releases", "verify"], ["MODEL", "VERSION", "--uri"]),
+    ],
+)
+def test_vww_subcommand_help_names_its_arguments(vww, command, words):
+    answer = vww(*command, "--help")
+    assert answer.code == 0
+    assert answer.stdout.startswith("Usage: vww " + " ".join(command))
+    for word in words:
+        assert word in answer.stdout
+
+
+def test_vww_without_arguments_prints_the_help(installed):
+    answer = installed()
+    assert answer.code == 2
+    assert "Usage: vww" in answer.both
+
+
+def test_vww_version_is_that_of_the_package(probe):
+    answer = probe("--version")
+    assert (answer.code, answer.stdout) == (0, f"vww {metadata.version('vww')}\n")
+
+
+# Usage.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--no-such-option"], "--no-such-option"),
+        (["no-such-command"], "no-such-command"),
+        (["run"], "CONFIG"),
+        (["run", "a.yaml", "b.yaml"], "b.yaml"),
+        (["run", "a.yaml", "--st", "x=1"], "--set"),
+        (["run", "a.yaml", "--set"], "--set"),
+        (["sample-data", "d", "--images", "0"], "--images"),
+        (["sample-data", "d", "--images", "many"], "--images"),
+        (["sample-data", "d", "--seed", "-1"], "--seed"),
+        (["inspect"], "FILE.tflite"),
+        (["releases", "no-such-command"], "no-such-command"),
+        (["releases", "show"], "MODEL"),
+    ],
+)
+def test_vww_wrong_usage_exits_2_and_says_what(vww, arguments, words):
+    answer = vww(*arguments)
+    assert answer.code == 2
+    assert answer.stdout == ""
+    assert words in answer.stderr
+
+
+# The config.
+
+
+def test_vww_run_unknown_key_exits_2_with_the_nearest(probe, config):
+    answer = probe("run", config, "--set", "trainer.learning_rat=0.1")
+    assert answer.code == 2
+    assert answer.stdout == ""
+    assert answer.stderr == (
+        f"ConfigError: {config}: trainer.learning_rat: unknown key; did you mean learning_rate?\n"
+        "  hint: docs/configuration.md lists every key; --set path.to.key=value overrides one\n"
+    )
+    assert not (config.parent / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "missing.yaml"], "cannot read the config file missing.yaml"),
+        (["run", "tiny.yaml", "--set", "trainer.epochs=many"], "trainer.epochs: input should be a valid integer"),
+        (["run", "tiny.yaml", "--set", "trainer.epochs"], "--set received 'trainer.epochs'"),
+        (["demo", "--set", "gates.int9.min_accuracy=1"], "gates.int9: unknown key; did you mean int8?"),
+    ],
+)
+def test_vww_config_error_exits_2_before_anything_is_written(vww, config, arguments, words):
+    answer = vww(*arguments)
+    assert answer.code == 2
+    assert words in answer.stderr
+    assert [path.name for path in config.parent.iterdir()] == ["tiny.yaml"]
+
+
+# What stops a run before its first node; the 20 seconds of TFX's imports are not waited for.
+
+
+@pytest.mark.parametrize(
+    ("prepare", "error"),
+    [
+        (lambda run: None, "DataError"),
+        (lambda run: run.write_text("a file"), "StorageError"),
+        (lambda run: (run.mkdir(), (run / "logs").write_text("a file")), "StorageError"),
+        (lambda run: (run.mkdir(), (run / ".lock").mkdir()), "StorageError"),
+    ],
+    ids=["no-images-folder", "root-is-a-file", "logs-is-a-file", "lock-is-a-folder"],
+)
+def test_vww_run_unusable_input_or_root_exits_1(vww, config, prepare, error):
+    prepare(config.parent / "run")
+    answer = vww("run", config)
+    assert answer.code == 1
+    assert answer.stdout == ""
+    assert f"{error}: " in answer.stderr
+    assert "  hint: " in answer.stderr
+
+
+def _keep_one_label(document):
+    people = {annotation["image_id"] for annotation in document["annotations"] if annotation["category_id"] == 1}
+    document["images"] = [image for image in document["images"] if image["id"] not in people]
+    document["annotations"] = [a for a in document["annotations"] if a["image_id"] not in people]
+
+
+def _keep_one_image(document):
+    document["images"] = document["images"][:1]
+    kept = document["images"][0]["id"]
+    document["annotations"] = [a for a in document["annotations"] if a["image_id"] == kept]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda document: document.pop("annotations"), "annotations"),
+        (lambda document: document.pop("categories"), "categories"),
+        (lambda document: document["images"].append(document["images"][0]), "image"),
+        (lambda document: document["images"].clear(), "image"),
+        (lambda document: [c.update(name="robot") for c in document["categories"] if c["id"] == 1], "person"),
+        (lambda document: [image.update(width=0) for image in document["images"]], "bad_size"),
+        (lambda document: [image.update(file_name="gone.jpg") for image in document["images"]], "gone.jpg"),
+        (lambda document: [a.update(bbox=[0, 0, -1, 5]) for a in document["annotations"]], "bad_box"),
+        (lambda document: [a.update(image_id=10**9) for a in document["annotations"]], "unknown_image"),
+        (lambda document: [a.update(category_id=12) for a in document["annotations"]], "unknown_category"),
+        (_keep_one_label, "one label only"),
+        (_keep_one_image, "split is empty: its share is"),
+    ],
+    ids=[
+        "no-annotations", "no-categories", "duplicate-id", "no-images", "unknown-category-name", "zero-sizes",
+        "missing-files", "negative-boxes", "unknown-images", "unknown-categories", "one-label", "empty-split",
+    ],
+)  # fmt: skip
+def test_vww_run_bad_data_exits_1_before_any_node(vww, config, drawn_set, change, words):
+    document = json.loads((drawn_set / "instances.json").read_text())
+    change(document)
+    annotations = config.parent / "changed.json"
+    annotations.write_text(json.dumps(document))
+    answer = vww("run", config, "--set", f"data.annotations={annotations}", "--set", f"data.images={drawn_set}/images")
+    assert answer.code == 1
+    assert answer.stdout == ""
+    assert "DataError: " in answer.stderr
+    assert words in answer.stderr
+    assert "[1/9]" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no such file"), ("", "changed.json"), ("{", "JSON"), ("[]", "list"), ("<html>", "JSON")],
+)
+def test_vww_run_bad_annotations_file_exits_1_and_is_named(vww, config, drawn_set, content, words):
+    annotations = config.parent / "changed.json"
+    if content is not None:
+        annotations.write_text(content)
+    answer = vww("run", config, "--set", f"data.annotations={annotations}", "--set", f"data.images={drawn_set}/images")
+    assert answer.code == 1
+    assert "DataError: " in answer.stderr
+    assert str(annotations) in answer.stderr
+    assert words.lower() in answer.stderr.lower()
+
+
+def test_vww_run_root_in_use_exits_2(probe, config):
+    import fcntl
+
+    root = config.parent / "run"
+    root.mkdir()
+    with (root / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = probe("run", config)
+    assert answer.code == 2
+    assert f"another run is using run.root={root}" in answer.stderr
+
+
+@pytest.mark.parametrize("kind", ["other-files", "a-file", "junk-pointer"])
+def test_vww_run_release_folder_that_holds_something_else_is_refused_before_any_node(
+    vww, config, kind, tmp_path, drawn_set
+):
+    store = tmp_path / "store"
+    (store / "tiny").mkdir(parents=True)
+    if kind == "other-files":
+        (store / "tiny" / "thesis.tex").write_text("mine")
+    elif kind == "junk-pointer":
+        (store / "tiny" / "latest").write_text("not a version at all\n")
+    else:
+        (store / "tiny").rmdir()
+        (store / "tiny").write_text("a file")
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    answer = vww(
+        "run", config, "--set", f"data.annotations={drawn_set}/instances.json",
+        "--set", f"data.images={drawn_set}/images",
+ "--set", f"release.uri={store}",
+        "--set", "data.splits={train: 0.7, eval: 0.3}",
+    )  # fmt: skip
+    assert answer.code == 1
+    assert "ReleaseError: " in answer.stderr
+    assert str(store / "tiny") in answer.stderr
+    assert "[1/9]" not in answer.stderr
+    assert not (tmp_path / "run" / "artifacts").exists()
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+
+
+# Sample data.
+
+
+def test_vww_sample_data_prints_the_folder_on_stdout(vww, tmp_path):
+    answer = vww("sample-data", "set", "--images", "3", "--seed", "2")
+    assert (answer.code, answer.stdout) == (0, "set\n")
+    assert len(list((tmp_path / "set" / "images").iterdir())) == 3
+    assert "SampleSummary(" not in answer.stderr
+
+
+def test_vww_sample_data_into_a_used_folder_exits_1(probe, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    answer = probe("sample-data", ".")
+    assert answer.code == 1
+    assert "there is something here already" in answer.stderr
+
+
+# Flatbuffers.
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel", "words"),
+    [
+        ("person_detect.tflite", "DEPTHWISE_CONV_2D", ["300,568 bytes", "1x96x96x1", "int8"]),
+        ("vww_96_int8.tflite", "DEPTHWISE_CONV_2D", ["1x96x96x3", "int8"]),
+        ("vww_96_float.tflite", "DEPTHWISE_CONV_2D", ["1x96x96x3", "float32"]),
+    ],
+)
+def test_vww_inspect_real_models_are_read(installed, vww, name, kernel, words):
+    if not (MODELS / name).exists():
+        pytest.skip(f"{MODELS / name} is not here")
+    answer = installed("inspect", MODELS / name)
+    assert answer.code == 0, answer.stderr
+    for word in (kernel, "Operators", "Tensor contracts", "MACs", *words):
+        assert word in answer.stdout
+    as_json = json.loads(vww("inspect", MODELS / name, "--json").stdout)
+    assert as_json["flatbuffer_bytes"] == (MODELS / name).stat().st_size
+    assert kernel in {op["name"] for op in as_json["ops"]}
+    assert as_json["tflm"]["arena"]["total_bytes"] > 0
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "zeros", "folder", "missing"])
+def test_vww_inspect_what_is_no_flatbuffer_exits_1(vww, tmp_path, kind):
+    path = tmp_path / "model.tflite"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "truncated":
+        if not (MODELS / "person_detect.tflite").exists():
+            pytest.skip(f"{MODELS} is not here")
+        path.write_bytes((MODELS / "person_detect.tflite").read_bytes()[:100_000])
+    elif kind != "missing":
+        path.write_bytes({"empty": b"", "text": b"hello, world\n", "zeros": b"\x1c\0\0\0TFL3" + bytes(100)}[kind])
+    answer = vww("inspect", path)
+    assert answer.code == 1
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("ModelError: ")
+    assert "expected: " in answer.stderr
+
+
+# Releases.
+
+
+def test_vww_releases_list_empty_store_is_an_empty_table(probe, tmp_path):
+    for uri in (tmp_path, tmp_path / "nowhere"):
+        answer = probe("releases", "list", "--uri", uri)
+        assert (answer.code, answer.stderr) == (0, "")
+        assert f"Releases in {uri}" in answer.stdout
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tiny"], "nothing was promoted in"),
+        (["tiny", "0123456789ab"], "0123456789ab"),
+        (["tiny", "../x"], "not a version name: received version='../x'"),
+        (["../x"], "not a model name: received model='../x'"),
+        (["tiny", "latest/"], "not a version name"),
+    ],
+)
+def test_vww_releases_missing_release_exits_1_and_is_named(vww, tmp_path, command, arguments, words):
+    for uri in (tmp_path, tmp_path / "nowhere"):
+        answer = vww("releases", command, *arguments, "--uri", uri)
+        assert answer.code == 1
+        assert answer.stdout == ""
+        assert answer.stderr.startswith("ReleaseError: ")
+        assert words in answer.stderr
+
+
+def test_vww_releases_where_a_file_is_exits_1(vww, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for command in (["list"], ["show", "tiny"], ["verify", "tiny", "0123456789ab"]):
+        answer = vww("releases", *command, "--uri", tmp_path / "file")
+        assert answer.code == 1, answer.both
+        assert str(tmp_path / "file") in answer.stderr
+
+
+def test_vww_releases_damaged_manifest_exits_1(vww, tmp_path):
+    release = tmp_path / "tiny" / "0123456789ab"
+    release.mkdir(parents=True)
+    (release / "manifest.json").write_text("{")
+    for command in (["list"], ["show", "tiny", "0123456789ab"], ["verify", "tiny", "0123456789ab"]):
+        answer = vww("releases", *command, "--uri", tmp_path)
+        assert answer.code == 1
+        assert "manifest.json is no JSON" in answer.stderr

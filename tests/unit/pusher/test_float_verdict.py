@@ -1,0 +1,306 @@
+"""The float gates against a real Evaluator run, on models whose answers are known beforehand."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import json_format
+from sklearn import metrics as sklearn_metrics
+from tensorflow_model_analysis.proto import config_pb2
+from tfx.components.evaluator import constants
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import path_utils
+
+from components import features
+from components.data_validation.schema import CuratedSchema, schema_text
+from components.evaluator.executor import Executor
+from components.example_gen.coco import ImageRecord
+from components.example_gen.image_bytes import CheckedImage
+from components.example_gen.records import encode_example
+from components.gate_options import FloatGates
+from components.pusher.float_verdict import Evaluation, float_gates, read_evaluation
+from components.pusher.manifest import Metrics
+from components.verdicts import Verdict
+from pipeline.gates import eval_config
+
+COUNT = 200
+BUCKETS = ("under_0.5%", "0.5%_to_2%", "2%_to_10%", "over_10%")
+
+
+class KnownModel(tf.Module):
+    """Says that a person is there with the probability that stands, in thousandths, in one of the features."""
+
+    def __init__(self, feature):
+        super().__init__()
+        self.feature = feature
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def serve(self, examples):
+        parsed = tf.io.parse_example(examples, {self.feature: tf.io.FixedLenFeature([], tf.int64)})
+        person = tf.cast(parsed[self.feature], tf.float32) / 1000
+        return {features.PROBABILITIES: tf.stack([1 - person, person], axis=1)}
+
+    def save(self, directory):
+        tf.saved_model.save(self, directory, signatures={features.SERVING_SIGNATURE: self.serve})
+
+
+class EvalSplit:
+    """Labels, buckets and answers: the candidate is right on 170 images, the baseline on 176."""
+
+    def __init__(self):
+        random = np.random.default_rng(0)
+        self.labels = np.arange(COUNT) % 2
+        self.candidate = self._answers(random, wrong=30)
+        self.baseline = self._answers(random, wrong=24)
+        self.buckets = [BUCKETS[n // 2 % 4] if label or n % 10 == 0 else "none" for n, label in enumerate(self.labels)]
+
+    def _answers(self, random, wrong):
+        """Thousandths, on the label's side of a half but for the first ones."""
+        sure = random.integers(501, 990, COUNT)
+        is_right = np.arange(COUNT) >= wrong
+        return np.where(is_right == (self.labels == 1), sure, 1000 - sure)
+
+    def examples(self):
+        for n in range(COUNT):
+            record = ImageRecord(n, f"{n}.png", int(self.baseline[n]), int(self.candidate[n]), ())
+            image = CheckedImage(b"", "png", record.width, record.height, reencoded=False)
+            yield encode_example(
+                record, image, label=int(self.labels[n]), label_text="x", largest_object=self.buckets[n]
+            )
+
+
+class EvaluatorRun:
+    def __init__(self, evaluation, blessing):
+        self.uri = evaluation.uri
+        self.blessed = bool(blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY))
+        self.evaluation = read_evaluation(evaluation.uri)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return EvalSplit()
+
+
+@pytest.fixture(scope="module")
+def evaluate(split, tmp_path_factory):
+    """Runs the Evaluator's executor on the eval split, with the baseline if one is asked for."""
+    root = tmp_path_factory.mktemp("evaluator")
+
+    def artifact(kind, name):
+        made = kind()
+        made.uri = str(root / name)
+        (root / name).mkdir(exist_ok=True)
+        return made
+
+    examples = artifact(standard_artifacts.Examples, "examples")
+    examples.split_names = artifact_utils.encode_split_names(["train", "eval"])
+    path = root / "examples/Split-eval/data_tfrecord-00000-of-00001"
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for example in split.examples():
+            writer.write(example)
+    schema = artifact(standard_artifacts.Schema, "schema")
+    CuratedSchema.EXECUTOR_SPEC.executor_class().Do({}, {"schema": [schema]}, {"text": schema_text()})
+    candidate, baseline, nothing = (
+        artifact(standard_artifacts.Model, name) for name in ("candidate", "baseline", "nothing")
+    )
+    KnownModel(features.HEIGHT).save(path_utils.serving_model_dir(candidate.uri))
+    KnownModel(features.WIDTH).save(path_utils.serving_model_dir(baseline.uri))
+
+    def run(name, limits, *, released):
+        evaluation = artifact(standard_artifacts.ModelEvaluation, f"{name}-evaluation")
+        blessing = artifact(standard_artifacts.ModelBlessing, f"{name}-blessing")
+        context = Executor.Context(
+            beam_pipeline_args=["--direct_running_mode=in_memory"], tmp_dir=str(root / "tmp"), unique_id=name
+        )
+        Executor(context).Do(
+            {
+                "examples": [examples],
+                "model": [candidate],
+                "baseline_model": [baseline if released else nothing],
+                "schema": [schema],
+            },
+            {"evaluation": [evaluation], "blessing": [blessing]},
+            {
+                "eval_config": json_format.MessageToJson(eval_config(limits), preserving_proto_field_name=True),
+                "example_splits": json.dumps(None),
+                "fairness_indicator_thresholds": "null",
+            },
+        )
+        return EvaluatorRun(evaluation, blessing)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def first(evaluate):
+    """The first release: nothing to compare with, and limits that hold."""
+    return evaluate("first", FloatGates(min_accuracy=0.85, min_auc=0.5, max_accuracy_drop=0.0), released=False)
+
+
+@pytest.fixture(scope="module")
+def second(evaluate):
+    """Beside a baseline that is better by 6 of 200 images, which is the limit."""
+    return evaluate("second", FloatGates(min_accuracy=0.85, max_accuracy_drop=0.03), released=True)
+
+
+@pytest.fixture(scope="module")
+def worse(evaluate):
+    """Beside the same baseline, with less patience."""
+    return evaluate("worse", FloatGates(min_accuracy=0.85, max_accuracy_drop=0.025), released=True)
+
+
+def accuracy(labels, answers):
+    return float(np.mean((np.asarray(answers) > 500) == (np.asarray(labels) == 1)))
+
+
+def test_read_evaluation_metrics_are_those_of_numpy(first, split):
+    metrics = first.evaluation.metrics
+    assert metrics.examples == COUNT
+    assert metrics.accuracy == pytest.approx(0.85) == accuracy(split.labels, split.candidate)
+    expected = sklearn_metrics.roc_auc_score(split.labels, split.candidate)
+    assert metrics.auc == pytest.approx(expected, abs=1e-3)  # TFMA integrates over 10,000 thresholds
+
+
+def test_read_evaluation_with_a_baseline_still_tells_the_candidates_metrics(first, second):
+    assert second.evaluation.metrics == first.evaluation.metrics
+    assert second.evaluation.slices == first.evaluation.slices
+
+
+def test_read_evaluation_accuracy_change_is_candidate_minus_baseline(first, second, split):
+    assert first.evaluation.accuracy_change is None
+    expected = accuracy(split.labels, split.candidate) - accuracy(split.labels, split.baseline)
+    assert second.evaluation.accuracy_change == pytest.approx(expected) == pytest.approx(-0.03)
+
+
+def test_read_evaluation_slices_are_those_of_numpy(first, split):
+    slices = first.evaluation.slices
+    assert slices.keys() == {"none", *BUCKETS}
+    for bucket, metrics in slices.items():
+        inside = [n for n in range(COUNT) if split.buckets[n] == bucket]
+        assert metrics.examples == len(inside)
+        assert metrics.accuracy == pytest.approx(accuracy(split.labels[inside], split.candidate[inside]))
+        assert metrics.auc is None
+    assert sum(metrics.examples for metrics in slices.values()) == COUNT
+
+
+@pytest.mark.parametrize(("run", "blessed"), [("first", True), ("second", True), ("worse", False)])
+def test_evaluator_and_float_gates_agree(run, blessed, request):
+    result = request.getfixturevalue(run)
+    limits = {
+        "first": FloatGates(min_accuracy=0.85, min_auc=0.5, max_accuracy_drop=0.0),
+        "second": FloatGates(min_accuracy=0.85, max_accuracy_drop=0.03),
+        "worse": FloatGates(min_accuracy=0.85, max_accuracy_drop=0.025),
+    }[run]
+    assert result.blessed is blessed
+    assert Verdict(gates=float_gates(result.evaluation, limits)).passed is blessed
+
+
+def test_evaluation_holds_loss_precision_and_recall_too(first, split):
+    import tensorflow_model_analysis as tfma
+
+    (whole,) = [record for record in tfma.load_metrics(first.uri) if not record.slice_key.single_slice_keys]
+    found = {
+        (value.key.name, value.key.is_diff): value.value.double_value.value for value in whole.metric_keys_and_values
+    }
+    said = split.candidate > 500
+    persons = split.labels == 1
+    of_the_label = np.where(persons, split.candidate, 1000 - split.candidate) / 1000
+    assert found["precision", False] == pytest.approx((said & persons).sum() / said.sum())
+    assert found["recall", False] == pytest.approx((said & persons).sum() / persons.sum())
+    assert found["loss", False] == pytest.approx(-np.log(of_the_label).mean(), rel=1e-3)
+
+
+# Gates, without a run.
+
+
+def evaluation(*, accuracy=0.9, auc=0.95, change=None):
+    return Evaluation(Metrics(examples=200, accuracy=accuracy, auc=auc), change, {})
+
+
+def test_float_gates_name_the_config_path_limit_and_value():
+    limits = FloatGates(min_accuracy=0.8, min_auc=0.94, max_accuracy_drop=0.02)
+    gates = float_gates(evaluation(change=-0.01), limits)
+    assert [(gate.name, gate.comparison.value, gate.limit, gate.value) for gate in gates] == [
+        ("gates.float.min_accuracy", ">=", 0.8, 0.9),
+        ("gates.float.min_auc", ">=", 0.94, 0.95),
+        ("gates.float.max_accuracy_drop", "<=", 0.02, 0.01),
+    ]
+
+
+def test_float_gates_that_ask_nothing_are_left_out():
+    limits = FloatGates(min_accuracy=0.8, max_accuracy_drop=None)
+    assert [gate.name for gate in float_gates(evaluation(change=-0.5), limits)] == ["gates.float.min_accuracy"]
+
+
+def test_float_gates_first_release_has_no_drop():
+    limits = FloatGates(min_accuracy=0.8, max_accuracy_drop=0.02)
+    assert [gate.name for gate in float_gates(evaluation(), limits)] == ["gates.float.min_accuracy"]
+
+
+def test_float_gates_auc_without_a_value_does_not_pass():
+    limits = FloatGates(min_accuracy=0.8, min_auc=0.9)
+    assert not Verdict(gates=float_gates(evaluation(auc=None), limits)).passed
+
+
+@pytest.mark.parametrize("change", [0.0, 0.05, -0.02, 0.95 - 0.97])
+def test_float_gates_better_equal_or_a_drop_of_the_limit_pass(change):
+    limits = FloatGates(min_accuracy=0.8, max_accuracy_drop=0.02)
+    assert Verdict(gates=float_gates(evaluation(change=change), limits)).passed
+
+
+# The Evaluator's config.
+
+
+def metric_named(config, name):
+    (found,) = [
+        metric
+        for spec in config.metrics_specs
+        for metric in spec.metrics
+        if name in (metric.class_name, json.loads(metric.config or "{}").get("name"))
+    ]
+    return found
+
+
+def test_eval_config_asks_for_every_metric_on_the_whole_split_and_by_size():
+    config = eval_config(FloatGates(min_accuracy=0.9))
+    for name in ("ExampleCount", "accuracy", "loss", "auc", "precision", "recall"):
+        assert metric_named(config, name) is not None
+    assert list(config.slicing_specs) == [
+        config_pb2.SlicingSpec(),
+        config_pb2.SlicingSpec(feature_keys=[features.LARGEST_OBJECT]),
+    ]
+    (model,) = config.model_specs
+    assert (model.signature_name, model.label_key) == (features.SERVING_SIGNATURE, features.LABEL)
+
+
+def test_eval_config_thresholds_hold_on_the_whole_split_only():
+    config = eval_config(FloatGates(min_accuracy=0.9, min_auc=0.95, max_accuracy_drop=0.02))
+    for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
+        assert not metric.HasField("threshold")
+        for threshold in metric.per_slice_thresholds:
+            assert list(threshold.slicing_specs) == [config_pb2.SlicingSpec()]
+    (threshold,) = metric_named(config, "accuracy").per_slice_thresholds
+    assert threshold.threshold.value_threshold.lower_bound.value == 0.9
+    change = threshold.threshold.change_threshold
+    assert change.direction == config_pb2.MetricDirection.HIGHER_IS_BETTER
+    assert math.isclose(change.absolute.value, -0.02, abs_tol=1e-8)
+    (threshold,) = metric_named(config, "auc").per_slice_thresholds
+    assert threshold.threshold.value_threshold.lower_bound.value == 0.95
+
+
+def test_eval_config_thresholds_that_are_none_are_absent():
+    config = eval_config(FloatGates(min_accuracy=0.0, min_auc=None, max_accuracy_drop=None))
+    (threshold,) = metric_named(config, "accuracy").per_slice_thresholds
+    assert threshold.threshold.value_threshold.lower_bound.value == 0.0
+    assert not threshold.threshold.HasField("change_threshold")
+    assert not metric_named(config, "auc").per_slice_thresholds
+
+
+def test_eval_config_drop_of_zero_is_a_threshold_not_none():
+    (threshold,) = metric_named(
+        eval_config(FloatGates(min_accuracy=0.5, max_accuracy_drop=0.0)), "accuracy"
+    ).per_slice_thresholds
+    assert threshold.threshold.HasField("change_threshold")

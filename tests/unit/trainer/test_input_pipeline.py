@@ -1,0 +1,144 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from components import pixels
+from components.trainer import input_pipeline
+from components.trainer.input_pipeline import evaluation_batches, read_split, training_batches
+from components.trainer.options import AugmentationOptions
+
+COUNT = 22
+SIDE = 8
+OFF = AugmentationOptions(horizontal_flip=False)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Images that are told apart by their first pixel, and their labels."""
+    rasters = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 1)).astype(np.uint8)
+    rasters[:, 0, 0, 0] = np.arange(COUNT)
+    return rasters, np.arange(COUNT) % 2
+
+
+@pytest.fixture(scope="module")
+def files(write_transformed, data, tmp_path_factory):
+    return write_transformed(tmp_path_factory.mktemp("examples"), *data, counts=[10, 0, 12])
+
+
+@pytest.fixture
+def split(files):
+    return read_split(files, (SIDE, SIDE, 1))
+
+
+def take(split, batches, **options):
+    settings = {"batch_size": 5, "label_count": 2, "augmentation": OFF, "seed": 1, **options}
+    return list(itertools.islice(training_batches(split, **settings).as_numpy_iterator(), batches))
+
+
+def numbers(images):
+    """Which images these are, by their first pixel."""
+    return [round((float(value) + 1) * pixels.HALF_RANGE) for value in images[:, 0, 0, 0]]
+
+
+def epochs(split, count, **options):
+    """The order of the images in each of the first epochs."""
+    images = [n for batch, _ in take(split, -(-count * COUNT // 5), **options) for n in numbers(batch)]
+    return [images[at : at + COUNT] for at in range(0, count * COUNT, COUNT)]
+
+
+def test_read_split_counts_the_images_of_all_files(split):
+    assert split.count == COUNT
+    assert int(split.rasters.cardinality()) == COUNT
+    assert int(evaluation_batches(split, batch_size=5, label_count=2).cardinality()) == 5
+
+
+def test_evaluation_batches_are_one_pass_in_file_order(split, data):
+    rasters, labels = data
+    batches = list(evaluation_batches(split, batch_size=5, label_count=2).as_numpy_iterator())
+    assert [len(images) for images, _ in batches] == [5, 5, 5, 5, 2]
+    images = np.concatenate([images for images, _ in batches])
+    assert images.dtype == np.float32
+    np.testing.assert_allclose(images, rasters / 127.5 - 1, atol=1e-6)
+    one_hot = np.concatenate([one_hot for _, one_hot in batches])
+    assert one_hot.dtype == np.float32
+    np.testing.assert_array_equal(one_hot, np.eye(2)[labels])
+
+
+def test_evaluation_batches_twice_give_the_same(split):
+    batches = evaluation_batches(split, batch_size=5, label_count=2)
+    for (first, _), (second, _) in zip(batches.as_numpy_iterator(), batches.as_numpy_iterator(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_training_batches_without_augmentation_stay_on_the_8_bit_grid(split, data):
+    images = np.concatenate([images for images, _ in take(split, 9)])
+    assert images.min() >= -1
+    assert images.max() <= 1
+    levels = (images.astype(np.float64) + 1) * 127.5
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
+    rasters, _ = data
+    for image, number in zip(images, numbers(images), strict=True):
+        np.testing.assert_allclose(image, rasters[number] / 127.5 - 1, atol=1e-6)
+
+
+def test_training_batches_are_whole_and_go_on_over_the_end_of_an_epoch(split):
+    batches = take(split, 30)
+    assert {images.shape for images, _ in batches} == {(5, SIDE, SIDE, 1)}
+    assert {(one_hot.shape, one_hot.dtype.name) for _, one_hot in batches} == {((5, 2), "float32")}
+
+
+def test_training_batches_larger_than_the_split_are_whole_too(split):
+    ((images, _),) = take(split, 1, batch_size=50)
+    counts = np.bincount(numbers(images), minlength=COUNT)
+    assert counts.sum() == 50
+    assert set(counts) == {2, 3}
+
+
+def test_training_batches_show_every_image_once_an_epoch_in_another_order(split):
+    orders = epochs(split, 3)
+    for order in orders:
+        assert sorted(order) == list(range(COUNT))
+    assert len({tuple(order) for order in [*orders, range(COUNT)]}) == 4
+
+
+def test_training_batches_keep_image_and_label_together(split):
+    for images, one_hot in take(split, 9):
+        assert [number % 2 for number in numbers(images)] == one_hot.argmax(axis=1).tolist()
+
+
+def test_training_batches_augmented_keep_their_labels(split):
+    augmentation = AugmentationOptions(max_shift_fraction=0.3, max_brightness_delta=0.5, max_contrast_delta=0.5)
+    plain, changed = take(split, 9), take(split, 9, augmentation=augmentation)
+    for (images, labels), (changed_images, changed_labels) in zip(plain, changed, strict=True):
+        np.testing.assert_array_equal(labels, changed_labels)
+        assert not np.array_equal(images, changed_images)
+        assert np.abs(changed_images).max() <= 1
+
+
+def test_training_batches_augment_an_image_anew_in_every_epoch(split):
+    augmentation = AugmentationOptions(horizontal_flip=False, max_brightness_delta=0.3)
+    means = [images.mean() for images, _ in take(split, 4, batch_size=COUNT, augmentation=augmentation)]
+    assert len({round(float(mean), 6) for mean in means}) == 4
+
+
+def test_training_batches_same_seed_gives_the_same_and_another_gives_another_order(files):
+    everything = AugmentationOptions(max_shift_fraction=0.3, max_brightness_delta=0.5, max_contrast_delta=0.5)
+
+    def stream(seed):
+        split = read_split(files, (SIDE, SIDE, 1))
+        return b"".join(images.tobytes() for images, _ in take(split, 9, seed=seed, augmentation=everything))
+
+    assert stream(1) == stream(1) != stream(2)
+
+
+def test_read_split_too_large_for_memory_is_read_again_every_epoch(files, monkeypatch):
+    monkeypatch.setattr(input_pipeline, "CACHE_LIMIT_BYTES", COUNT * SIDE * SIDE - 1)
+    split = read_split(files, (SIDE, SIDE, 1))
+    assert "Cache" not in type(split.rasters).__name__
+    assert [sorted(order) for order in epochs(split, 2)] == [list(range(COUNT))] * 2
+
+
+def test_read_split_that_fits_is_kept_in_memory(files, monkeypatch):
+    monkeypatch.setattr(input_pipeline, "CACHE_LIMIT_BYTES", COUNT * SIDE * SIDE)
+    assert "Cache" in type(read_split(files, (SIDE, SIDE, 1)).rasters).__name__
