@@ -128,7 +128,7 @@ def sample_data(
             on_progress=lambda done, total: view.advance(done, total, "images"),
         )
         view.finish(
-            f"{summary.images:,} images, {summary.images_with_people:,} with people; {summary.annotations:,} annotations"
+            f"{summary.images:,} images, {summary.images_with_people:,} with people, {summary.annotations:,} objects"
         )
     typer.echo(str(directory))
 

@@ -57,7 +57,9 @@ class RunConfig(Options):
 
     def to_yaml(self) -> str:
         """The resolved config, defaults included, as `vww run` reads it."""
-        return yaml.dump(self.model_dump(mode="json", by_alias=True), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        return yaml.dump(
+            self.model_dump(mode="json", by_alias=True), Dumper=_Dumper, sort_keys=False, allow_unicode=True
+        )
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,4 +1,4 @@
-"""The pipeline: which components, in what order, with which settings. It reads top to bottom like the README's picture."""
+"""The pipeline: which components, in what order, with which settings. It reads top to bottom like README's picture."""
 
 from dataclasses import dataclass
 

@@ -22,6 +22,12 @@ from pipeline.requests import RunRequest
 
 _PR_SET_PDEATHSIG = 1
 _PROGRESS_INTERVAL_S = 0.2
+# A disk that refuses to be written, and what ML Metadata's SQLite calls it.
+_UNWRITABLE = {
+    errno.ENOSPC: "database or disk is full",
+    errno.EDQUOT: "database or disk is full",
+    errno.EROFS: "attempt to write a readonly database",
+}
 
 
 class _Events:
@@ -93,8 +99,9 @@ def _as_vww_error(error: Exception, started: list[str]) -> VwwError:
         if isinstance(cause, VwwError):
             return cause
     words = str(error)
-    for number in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
-        if os.strerror(number) in words or any(getattr(cause, "errno", None) == number for cause in causes):
+    for number, of_sqlite in _UNWRITABLE.items():
+        said = os.strerror(number) in words or of_sqlite in words
+        if said or any(getattr(cause, "errno", None) == number for cause in causes):
             return StorageError(
                 f"{started[-1] if started else 'the run'} could not write: {os.strerror(number).lower()}",
                 expected="room below run.root and release.uri, and the right to write there",

@@ -58,19 +58,24 @@ class Brush:
         return length * self.scale >= 2 * SUPERSAMPLE
 
     def polygon(self, points: Sequence[Point], fill: Colour) -> None:
+        """A filled polygon."""
         self.draw.polygon([self._pixel(p) for p in points], fill=fill)
 
     def oval(self, x: float, y: float, radius_x: float, radius_y: float, fill: Colour) -> None:
+        """A filled ellipse, by centre and radii."""
         self.draw.ellipse(self._corners(x - radius_x, y - radius_y, x + radius_x, y + radius_y), fill=fill)
 
     def dot(self, x: float, y: float, radius: float, fill: Colour) -> None:
+        """A filled circle."""
         self.oval(x, y, radius, radius, fill)
 
     def ring(self, x: float, y: float, radius: float, width: float, fill: Colour) -> None:
+        """A circle drawn as a line inside its radius."""
         pixels = max(1, round(width * self.scale))
         self.draw.ellipse(self._corners(x - radius, y - radius, x + radius, y + radius), outline=fill, width=pixels)
 
-    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Colour, corner: float = 0.0) -> None:
+    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Colour, corner: float = 0.0) -> None:  # noqa: PLR0917 - the order of every drawing call
+        """A filled rectangle, by two opposite corners; `corner` rounds it."""
         self.draw.rounded_rectangle(self._corners(x0, y0, x1, y1), radius=corner * self.scale, fill=fill)
 
     def sector(self, centre: Point, radii: Point, degrees: tuple[float, float], fill: Colour) -> None:

@@ -6,6 +6,7 @@ joint angles in degrees: 0 hangs straight down, positive swings towards +x, 180 
 
 import enum
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,40 +125,65 @@ class _Body:
 def draw_pose(rng: np.random.Generator) -> Pose:
     """A random pose: standing, arms raised, walking, running or sitting, from any side."""
     sway = [float(rng.uniform(-1, 1)) for _ in range(6)]
-    facing = View.BACK if rng.random() < 0.12 else View.FRONT
-    stand = ((-5 + 4 * sway[0], -2.0), (5 + 4 * sway[1], 2.0))
-    pose = float(rng.random())
-    if pose < 0.40:
-        return Pose(facing, ((-14 + 8 * sway[2], -6 + 8 * sway[3]), (14 + 8 * sway[4], 6 + 8 * sway[5])), stand)
-    if pose < 0.55:  # one hand on the hip
-        return Pose(facing, ((-42 + 6 * sway[2], 38.0), (14 + 8 * sway[4], 8.0)), stand)
-    if pose < 0.67:  # waving
-        return Pose(facing, ((-14 + 8 * sway[2], -4.0), (105 + 25 * sway[3], 160 + 15 * sway[4])), stand)
-    if pose < 0.78:  # both arms raised
-        return Pose(facing, ((-130 + 25 * sway[2], -165.0), (130 + 25 * sway[3], 165.0)), stand)
-    if pose < 0.88:
-        stride = 20 + 7 * sway[0]
-        return Pose(
-            View.SIDE,
-            ((stride, stride + 18), (-stride, -stride + 16)),
-            ((-stride, -stride - 12), (stride, stride - 6)),
-            lean=3.0,
-        )
-    if pose < 0.93:  # running
-        return Pose(
-            View.SIDE,
-            ((45 + 8 * sway[0], 125.0), (-50 + 8 * sway[1], 35.0)),
-            ((-28 + 6 * sway[2], -80.0), (48 + 8 * sway[3], -2.0)),
-            lean=12.0,
-        )
-    if pose < 0.97:
-        return Pose(
-            View.SIDE,
-            ((28 + 10 * sway[0], 70.0), (22 + 10 * sway[1], 62 + 10 * sway[2])),
-            ((84.0, 6 + 8 * sway[3]), (86.0, -4 + 8 * sway[4])),
-            lean=-4.0,
-            seated=True,
-        )
+    facing = View.BACK if rng.random() < 0.06 else View.FRONT
+    chosen = float(rng.random())
+    for share, pose in _POSE_SHARES:
+        if chosen < share:
+            return pose(sway, facing)
+        chosen -= share
+    return _sitting_ahead(sway, facing)
+
+
+def _standing(sway: list[float], facing: View, left: Point | None = None, right: Point | None = None) -> Pose:
+    arms = (
+        (-14 + 8 * sway[2], -6 + 8 * sway[3]) if left is None else left,
+        (14 + 8 * sway[4], 6 + 8 * sway[5]) if right is None else right,
+    )
+    return Pose(facing, arms, ((-5 + 4 * sway[0], -2.0), (5 + 4 * sway[1], 2.0)))
+
+
+def _hand_on_hip(sway: list[float], facing: View) -> Pose:
+    return _standing(sway, facing, left=(-42 + 6 * sway[2], 38.0), right=(14 + 8 * sway[4], 8.0))
+
+
+def _waving(sway: list[float], facing: View) -> Pose:
+    return _standing(sway, facing, left=(-14 + 8 * sway[2], -4.0), right=(105 + 25 * sway[3], 160 + 15 * sway[4]))
+
+
+def _arms_raised(sway: list[float], facing: View) -> Pose:
+    return _standing(sway, facing, left=(-130 + 25 * sway[2], -165.0), right=(130 + 25 * sway[3], 165.0))
+
+
+def _walking(sway: list[float], _facing: View) -> Pose:
+    stride = 20 + 7 * sway[0]
+    return Pose(
+        View.SIDE,
+        ((stride, stride + 18), (-stride, -stride + 16)),
+        ((-stride, -stride - 12), (stride, stride - 6)),
+        lean=3.0,
+    )
+
+
+def _running(sway: list[float], _facing: View) -> Pose:
+    return Pose(
+        View.SIDE,
+        ((45 + 8 * sway[0], 125.0), (-50 + 8 * sway[1], 35.0)),
+        ((-28 + 6 * sway[2], -80.0), (48 + 8 * sway[3], -2.0)),
+        lean=12.0,
+    )
+
+
+def _sitting_sideways(sway: list[float], _facing: View) -> Pose:
+    return Pose(
+        View.SIDE,
+        ((28 + 10 * sway[0], 70.0), (22 + 10 * sway[1], 62 + 10 * sway[2])),
+        ((84.0, 6 + 8 * sway[3]), (86.0, -4 + 8 * sway[4])),
+        lean=-4.0,
+        seated=True,
+    )
+
+
+def _sitting_ahead(sway: list[float], _facing: View) -> Pose:
     return Pose(
         View.FRONT,
         ((-16.0, 14 + 8 * sway[0]), (16.0, -14 + 8 * sway[1])),
@@ -165,6 +191,18 @@ def draw_pose(rng: np.random.Generator) -> Pose:
         thigh_length=0.4,
         seated=True,
     )
+
+
+# The rest sits and looks ahead.
+_POSE_SHARES: tuple[tuple[float, Callable[[list[float], View], Pose]], ...] = (
+    (0.44, _standing),
+    (0.18, _hand_on_hip),
+    (0.13, _waving),
+    (0.12, _arms_raised),
+    (0.05, _walking),
+    (0.03, _running),
+    (0.02, _sitting_sideways),
+)
 
 
 def draw_look(rng: np.random.Generator, against: float) -> Look:
@@ -180,7 +218,7 @@ def draw_look(rng: np.random.Generator, against: float) -> Look:
         shoes=(BLACK, LIGHT, (110, 70, 46))[int(rng.integers(3))],
         hair_style=list(HairStyle)[int(rng.integers(len(HairStyle)))],
         bottoms=(Bottoms.TROUSERS, Bottoms.TROUSERS, Bottoms.SHORTS, Bottoms.SKIRT)[int(rng.integers(4))],
-        pattern=list(Pattern)[int(rng.choice(len(Pattern), p=(0.6, 0.16, 0.12, 0.12)))],
+        pattern=list(Pattern)[int(rng.choice(len(Pattern), p=(0.25, 0.4, 0.1, 0.25)))],
         long_sleeves=bool(rng.random() < 0.55),
         head=float(rng.uniform(0.23, 0.26) if child else rng.uniform(0.19, 0.22)),
         build=float(rng.uniform(1.1, 1.4)),

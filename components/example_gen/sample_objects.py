@@ -80,7 +80,7 @@ def _car(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
         _wheel(brush, x, 0.22)
 
 
-def _bus(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _bus(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     brush.box(-1.1, 0.12, 1.1, 1.0, paint, 0.08)
     brush.box(-1.1, 0.34, 1.1, 0.4, mix(paint, LIGHT, 0.6))
     for i in range(5):
@@ -101,7 +101,7 @@ def _truck(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
         _wheel(brush, x, 0.17)
 
 
-def _bicycle(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _bicycle(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     for x in (-0.5, 0.5):
         brush.ring(x, 0.34, 0.34, 0.045, RUBBER)
         for turn in range(4):
@@ -134,7 +134,7 @@ def _traffic_light(brush: Brush, rng: np.random.Generator, paint: Colour) -> Non
         brush.dot(0.0, 0.9 - i * 0.17, 0.068, lamp if i == lit else shade(lamp, 0.35))
 
 
-def _fire_hydrant(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _fire_hydrant(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     dark = shade(paint, 0.65)
     brush.box(-0.26, 0.0, 0.26, 0.09, dark, 0.02)
     brush.box(-0.18, 0.05, 0.18, 0.75, paint)
@@ -148,7 +148,7 @@ def _fire_hydrant(brush: Brush, rng: np.random.Generator, paint: Colour) -> None
     brush.box(-0.05, 0.9, 0.05, 1.0, dark, 0.01)
 
 
-def _stop_sign(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _stop_sign(brush: Brush, _rng: np.random.Generator, _paint: Colour) -> None:
     brush.box(-0.025, 0.0, 0.025, 0.6, METAL)
     for radius, fill in ((0.25, LIGHT), (0.225, (186, 32, 36))):
         brush.polygon(arc((0.0, 0.75), (radius, radius), (22.5, 337.5), 7), fill)
@@ -161,7 +161,7 @@ def _stop_sign(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
         brush.stroke([(-0.045, 0.8), (0.025, 0.8)], 0.018, LIGHT)
 
 
-def _parking_meter(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _parking_meter(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     brush.box(-0.035, 0.0, 0.035, 0.65, METAL)
     brush.box(-0.1, 0.0, 0.1, 0.04, METAL)
     brush.box(-0.13, 0.6, 0.13, 0.9, paint, 0.04)
@@ -170,7 +170,7 @@ def _parking_meter(brush: Brush, rng: np.random.Generator, paint: Colour) -> Non
     brush.box(-0.07, 0.66, 0.07, 0.76, shade(paint, 0.5), 0.01)
 
 
-def _bench(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _bench(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     for x in (-0.85, 0.85):
         brush.box(x - 0.05, 0.0, x + 0.05, 0.95, BLACK)
         brush.box(x - 0.05 + math.copysign(0.12, -x), 0.0, x + 0.02 + math.copysign(0.12, -x), 0.42, BLACK)
@@ -180,7 +180,7 @@ def _bench(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
     brush.box(-1.02, 0.34, 1.02, 0.39, shade(paint, 0.6))
 
 
-def _bird(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _bird(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     for x in (-0.05, 0.1):
         brush.stroke([(x, 0.35), (x + 0.02, 0.02), (x + 0.12, 0.0)], 0.025, (200, 130, 50))
     brush.polygon([(-0.3, 0.5), (-0.85, 0.3), (-0.8, 0.52)], shade(paint, 0.7))
@@ -192,7 +192,7 @@ def _bird(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
     brush.dot(0.42, 0.83, 0.035, BLACK)
 
 
-def _cat(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _cat(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     dark, pale = shade(paint, 0.6), mix(paint, LIGHT, 0.5)
     brush.stroke(arc((-0.3, 0.22), (0.2, 0.22), (270, 90), 8), 0.08, dark)
     brush.oval(0.0, 0.3, 0.3, 0.31, paint)
@@ -228,7 +228,7 @@ def _dog(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
     brush.dot(0.6, 0.88, 0.028, BLACK)
 
 
-def _horse(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _horse(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     dark, mane = shade(paint, 0.72), shade(paint, 0.35)
     brush.stroke([(-0.44, 0.6), (-0.56, 0.5), (-0.55, 0.25)], 0.07, mane)
     for x, fill in ((-0.3, dark), (0.3, dark), (-0.4, paint), (0.2, paint)):
@@ -252,7 +252,7 @@ def _umbrella(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
     brush.stroke([(0.0, 0.94), (0.0, 1.0)], 0.02, BLACK)
 
 
-def _suitcase(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _suitcase(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     for x in (-0.14, 0.14):
         brush.box(x - 0.015, 0.7, x + 0.015, 0.98, METAL)
         brush.dot(x * 1.7, 0.05, 0.05, RUBBER)
@@ -306,7 +306,7 @@ def _vase(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
     brush.oval(0.0, 0.28, 0.22, 0.05, shade(paint, 0.65))
 
 
-def _chair(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _chair(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     legs = shade(paint, 0.6)
     brush.stroke([(-0.24, 0.0), (-0.2, 0.45), (-0.26, 1.0)], 0.06, paint)
     brush.stroke([(0.25, 0.0), (0.22, 0.45)], 0.06, paint)
@@ -318,7 +318,7 @@ def _chair(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
         brush.polygon([(-0.2, 0.7), (-0.23, 0.92), (-0.05, 0.91), (-0.03, 0.7)], legs)
 
 
-def _couch(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _couch(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     for x in (-0.85, 0.85):
         brush.box(x - 0.05, 0.0, x + 0.05, 0.15, BLACK)
     brush.box(-0.9, 0.3, 0.9, 1.0, shade(paint, 0.8), 0.12)
@@ -364,7 +364,7 @@ def _clock(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
         brush.stroke([(0.0, 0.5), (length * math.cos(angle), 0.5 + length * math.sin(angle))], width, BLACK)
 
 
-def _teddy_bear(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _teddy_bear(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     pale, dark = mix(paint, LIGHT, 0.45), shade(paint, 0.75)
     for side in (-1, 1):
         brush.limb((side * 0.16, 0.2), 0.13, (side * 0.28, 0.11), 0.11, dark)
@@ -381,7 +381,7 @@ def _teddy_bear(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
         brush.dot(side * 0.1, 0.8, 0.028, BLACK)
 
 
-def _refrigerator(brush: Brush, rng: np.random.Generator, paint: Colour) -> None:
+def _refrigerator(brush: Brush, _rng: np.random.Generator, paint: Colour) -> None:
     body = mix(paint, LIGHT, 0.5)
     brush.box(-0.25, 0.02, 0.25, 1.0, body, 0.03)
     brush.box(-0.22, 0.0, 0.22, 0.04, BLACK)

@@ -32,7 +32,8 @@ MAX_ATTEMPTS = 40
 SIZES = ((320, 240), (240, 320), (320, 213), (213, 320), (320, 320), (300, 225), (280, 210))
 SIZE_SHARES = (0.5, 0.05, 0.08, 0.03, 0.04, 0.16, 0.14)
 
-# A standing figure covers about this share of a box one height high and FIGURE_WIDTH heights wide.
+# A figure covers about this share of a box one height high and FIGURE_WIDTH heights wide: measured, like `cover` of
+# the other kinds, because a figure that outgrows its slot gives the label away by the area that is covered.
 FIGURE_WIDTH = 0.4
 FIGURE_COVER = 0.6
 
@@ -156,7 +157,7 @@ def _tells(story: Story, objects: tuple[SceneObject, ...], image_px: int) -> boo
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return low * (high / low) ** float(rng.random())
+    return low * math.pow(high / low, float(rng.random()))
 
 
 def _cast(rng: np.random.Generator, story: Story, background: Background) -> list[Actor]:
@@ -187,9 +188,9 @@ def _cast(rng: np.random.Generator, story: Story, background: Background) -> lis
 
 def _main_slots(rng: np.random.Generator, width: int, image_px: int) -> list[Slot]:
     count = 1 + int(rng.choice(3, p=(0.22, 0.4, 0.38)))
-    if count == 1 and rng.random() < 0.2:
+    if count == 1 and rng.random() < 0.1:
         return [Slot(float(rng.uniform(0.25, 0.75)) * width, image_px * float(rng.uniform(0.16, 0.4)), close_up=True)]
-    smallest, largest = ((0.1, 0.18), (0.085, 0.14), (0.07, 0.11))[count - 1]
+    smallest, largest = ((0.11, 0.2), (0.095, 0.15), (0.08, 0.12))[count - 1]
     if rng.random() < 0.05:
         smallest, largest = 0.022, 0.04
     order = rng.permutation(count).tolist()
@@ -220,7 +221,7 @@ def _person(rng: np.random.Generator, slot: Slot, background: Background, *, sea
     pose = draw_pose(rng)
     while seated is False and pose.seated:
         pose = draw_pose(rng)
-    # A close-up shows head and shoulders: about a third of the figure's area, which is then that much larger.
+    # The frame cuts off the lower part of a close-up, so that the figure is larger than what shows of it.
     zoom = 1.6 if slot.close_up else 1.0
     tall = math.sqrt(zoom * slot.area_px / (FIGURE_WIDTH * FIGURE_COVER))
     stand = _stand(rng, slot, background, tall)
@@ -261,10 +262,14 @@ def _row(rng: np.random.Generator, background: Background, *, of_people: bool) -
     count, tall = int(rng.integers(7, 14)), height * float(rng.uniform(0.12, 0.24))
     left = float(rng.uniform(0.0, 0.5)) * width
     stands = [
-        Stand(left + i * tall * float(rng.uniform(0.25, 0.36)), background.horizon + tall * float(rng.uniform(0.4, 0.7)),
-              tall * float(rng.uniform(0.85, 1.1)), bool(rng.random() < 0.5))
+        Stand(
+            x=left + i * tall * float(rng.uniform(0.25, 0.36)),
+            ground=background.horizon + tall * float(rng.uniform(0.4, 0.7)),
+            height=tall * float(rng.uniform(0.85, 1.1)),
+            mirror=bool(rng.random() < 0.5),
+        )
         for i in range(count)
-    ]  # fmt: skip
+    ]
     if not of_people:
         kind = _any_kind(rng, background.setting, upright=True)
         return [_as_actor(kind, stand) for stand in stands]
@@ -384,4 +389,5 @@ def _vignette(pixels: NDArray[np.int16], depth: int) -> NDArray[np.int16]:
     rows = (np.arange(height, dtype=np.int32) * 2 - height) ** 2 * 128 // height**2
     columns = (np.arange(width, dtype=np.int32) * 2 - width) ** 2 * 128 // width**2
     keep = 256 - depth * (rows[:, None] + columns[None, :]) // 256
-    return (pixels.astype(np.int32) * keep[:, :, None] >> 8).astype(np.int16)
+    darker: NDArray[np.int16] = (pixels.astype(np.int32) * keep[:, :, None] >> 8).astype(np.int16)
+    return darker

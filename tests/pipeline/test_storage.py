@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -30,11 +31,13 @@ def mount(tmp_path_factory):
         subprocess.run(["umount", "-l", folder], check=False)
 
 
-def fill(folder, leave_bytes=0):
-    """Takes all room of a disk but so many bytes."""
+def fill(folder, leave_bytes, worker):
+    """Takes all room of a disk but so many bytes, while the worker holds still."""
+    os.kill(worker.pid, signal.SIGSTOP)
     statistics = os.statvfs(folder)
     with (folder / "filler").open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, statistics.f_bavail * statistics.f_frsize - leave_bytes)
+    os.kill(worker.pid, signal.SIGCONT)
 
 
 # Before the first node.
@@ -82,7 +85,6 @@ def cramped(mount, sample_set, tiny_config):
     [
         ("CocoExampleGen", 0),
         ("CocoExampleGen", 400_000),
-        ("CuratedSchema", 0),
         ("Transform", 0),
         ("Trainer", 400_000),
         ("Evaluator", 0),
@@ -96,7 +98,7 @@ def test_disk_full_in_a_node_is_a_storage_error_that_names_the_node_and_the_log(
 
     def on_event(event, worker):
         if event.kind == "node_started" and event.node == node:
-            fill(disk, leave_bytes)
+            fill(disk, leave_bytes, worker)
 
     try:
         with pytest.raises(StorageError) as caught:
@@ -124,12 +126,12 @@ def test_run_after_the_disk_has_room_again_finishes(cramped, warm_run, metadata_
 def test_release_store_full_at_the_end_is_a_storage_error_and_shows_no_release(
     mount, released, warm_run, tiny_config
 ):  # fmt: skip
-    disk = mount(4 << 20)
+    disk = mount(16 << 20)
     config = tiny_config(released.data, released.root, f"release.uri={disk}/releases")
 
     def on_event(event, worker):
         if event.kind == "node_started" and event.node == "MicroPusher":
-            fill(disk, 100_000)
+            fill(disk, 100_000, worker)
 
     with pytest.raises(StorageError) as caught:
         warm_run(config, on_event=on_event)
