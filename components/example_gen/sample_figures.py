@@ -218,7 +218,7 @@ def draw_look(rng: np.random.Generator, against: float) -> Look:
         shoes=(BLACK, LIGHT, (110, 70, 46))[int(rng.integers(3))],
         hair_style=list(HairStyle)[int(rng.integers(len(HairStyle)))],
         bottoms=(Bottoms.TROUSERS, Bottoms.TROUSERS, Bottoms.SHORTS, Bottoms.SKIRT)[int(rng.integers(4))],
-        pattern=list(Pattern)[int(rng.choice(len(Pattern), p=(0.25, 0.4, 0.1, 0.25)))],
+        pattern=list(Pattern)[int(rng.choice(len(Pattern), p=(0.3, 0.38, 0.1, 0.22)))],
         long_sleeves=bool(rng.random() < 0.55),
         head=float(rng.uniform(0.23, 0.26) if child else rng.uniform(0.19, 0.22)),
         build=float(rng.uniform(1.1, 1.4)),

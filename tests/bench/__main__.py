@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -58,77 +58,97 @@ def cost(work: Callable[[int], Any], sizes: tuple[int, int]) -> Cost:
 def show(stage: str, measured: Cost, floor_name: str, floor: Cost) -> None:
     """One row."""
     print(
-        f"{stage:<12} {1 / measured.per_image:>8,.0f} images/CPU-s, {measured.start:>5.1f} s to start   "
-        f"{floor_name:<42} {1 / floor.per_image:>8,.0f} images/CPU-s   ratio {floor.per_image / measured.per_image:.2f}",
+        f"{stage:<11} {1 / measured.per_image:>7,.0f} images/CPU-s, {measured.start:>4.1f} s to start   "
+        f"{floor_name:<38} {1 / floor.per_image:>7,.0f} images/CPU-s   "
+        f"ratio {floor.per_image / measured.per_image:.2f}",
         flush=True,
     )
 
 
-def bench_data_stages(sizes: tuple[int, int], folder: Path) -> Path:
-    """CocoExampleGen and Transform as nodes of the graph; returns the folder of the larger transformed set."""
-    import tensorflow as tf
+class DataStages:
+    """CocoExampleGen and Transform as nodes of the graph, on sets of two sizes."""
 
-    from components.example_gen.plan import plan_dataset
-    from components.example_gen.sample_data import write_sample_data
-    from components.pusher.options import CodeVersion
-    from components.transform.image_ops import rasterize
-    from pipeline.config import read_config
-    from pipeline.graph import RunFacts, create_pipeline
-    from pipeline.local import LocalRunner
-
-    plans: dict[int, Any] = {}
-    configs: dict[int, Any] = {}
-    for size in sizes:
-        data = folder / f"data-{size}"
-        write_sample_data(data, images=size, seed=1, workers=2)
-        settings = [f"data.annotations={data}/instances.json", f"data.images={data}/images"]
-        configs[size] = read_config(CONFIG, [*settings, f"run.root={folder}/run-{size}"])
-        plans[size] = plan_dataset(configs[size].data)
-
-    outputs: dict[tuple[str, int], str] = {}
-    before = {
+    _BEFORE: ClassVar = {
         "CocoExampleGen": (),
         "Transform": ("CocoExampleGen", "CuratedSchema", "StatisticsGen", "ExampleValidator"),
     }
-    key = {"CocoExampleGen": "examples", "Transform": "transformed_examples"}
+    _OUTPUT: ClassVar = {"CocoExampleGen": "examples", "Transform": "transformed_examples"}
 
-    def prepare(size: int, node: str) -> LocalRunner:
-        # A fingerprint that no earlier round had, so that the measured node is not reused from a cache.
-        fingerprint = f"{time.time_ns()}"
-        facts = RunFacts(fingerprint, fingerprint, None, CodeVersion(version="bench", commit=None, dirty=None))
-        shutil.rmtree(configs[size].run.root, ignore_errors=True)
-        Path(configs[size].run.root).mkdir()
-        runner = LocalRunner(create_pipeline(configs[size], facts), fingerprint)
-        for earlier in before[node]:
-            runner.launch(earlier)
-        return runner
+    def __init__(self, sizes: tuple[int, int], folder: Path) -> None:
+        from components.example_gen.plan import plan_dataset
+        from components.example_gen.sample_data import write_sample_data
+        from pipeline.config import read_config
 
-    def node_cost(node: str) -> Cost:
-        seconds = {}
+        self.sizes = sizes
+        self.transformed = ""
+        self._folder = folder
+        self._plans: dict[int, Any] = {}
+        self._configs: dict[int, Any] = {}
         for size in sizes:
+            data = folder / f"data-{size}"
+            write_sample_data(data, images=size, seed=1, workers=2)
+            settings = [f"data.annotations={data}/instances.json", f"data.images={data}/images"]
+            self._configs[size] = read_config(CONFIG, [*settings, f"run.root={folder}/run-{size}"])
+            self._plans[size] = plan_dataset(self._configs[size].data)
+
+    def node_cost(self, node: str) -> Cost:
+        """What the node costs; leaves the folder of its larger output in `transformed`."""
+        seconds = {}
+        for size in self.sizes:
             rounds = []
             for _ in range(ROUNDS):
-                runner = prepare(size, node)
+                runner = self._prepare(size, node)
                 rounds.append(cpu_seconds(lambda runner=runner: runner.launch(node)))
-                outputs[node, size] = runner.output_uri(node, key[node])
+                self.transformed = runner.output_uri(node, self._OUTPUT[node])
             seconds[size] = min(rounds)
-        per_image = (seconds[sizes[1]] - seconds[sizes[0]]) / (sizes[1] - sizes[0])
-        return Cost(seconds[sizes[0]] - per_image * sizes[0], per_image)
+        small, large = self.sizes
+        per_image = (seconds[large] - seconds[small]) / (large - small)
+        return Cost(seconds[small] - per_image * small, per_image)
 
-    def read_and_write(size: int) -> None:
-        with tf.io.TFRecordWriter(str(folder / "plain.tfrecord")) as writer:
-            for image in plans[size].records:
+    def read_and_write(self, size: int) -> None:
+        """The floor of CocoExampleGen."""
+        import tensorflow as tf
+
+        with tf.io.TFRecordWriter(str(self._folder / "plain.tfrecord")) as writer:
+            for image in self._plans[size].records:
                 writer.write(Path(image.path).read_bytes())
 
-    def decode_and_resize(size: int) -> None:
-        images = tf.data.Dataset.from_tensor_slices([image.path for image in plans[size].records])
+    def decode_and_resize(self, size: int) -> None:
+        """The floor of Transform."""
+        import tensorflow as tf
+
+        from components.transform.image_ops import rasterize
+
+        images = tf.data.Dataset.from_tensor_slices([image.path for image in self._plans[size].records])
         images = images.map(lambda path: rasterize(tf.io.read_file(path), SHAPE[0], SHAPE[2]), tf.data.AUTOTUNE)
         for _ in images:
             pass
 
-    show("ExampleGen", node_cost("CocoExampleGen"), "read each file, write one TFRecord", cost(read_and_write, sizes))
-    show("Transform", node_cost("Transform"), "tf.data: read, decode, resize", cost(decode_and_resize, sizes))
-    return Path(outputs["Transform", sizes[1]])
+    def _prepare(self, size: int, node: str) -> Any:
+        from components.pusher.options import CodeVersion
+        from pipeline.graph import RunFacts, create_pipeline
+        from pipeline.local import LocalRunner
+
+        # A fingerprint that no earlier round had, so that the measured node is not reused from a cache.
+        fingerprint = f"{time.time_ns()}"
+        facts = RunFacts(fingerprint, fingerprint, None, CodeVersion(version="bench", commit=None, dirty=None))
+        root = Path(self._configs[size].run.root)
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
+        runner = LocalRunner(create_pipeline(self._configs[size], facts), fingerprint)
+        for earlier in self._BEFORE[node]:
+            runner.launch(earlier)
+        return runner
+
+
+def bench_data_stages(sizes: tuple[int, int], folder: Path) -> Path:
+    """Two rows; returns the folder of the larger transformed set."""
+    stages = DataStages(sizes, folder)
+    example_gen = stages.node_cost("CocoExampleGen")
+    show("ExampleGen", example_gen, "read each file, write one TFRecord", cost(stages.read_and_write, sizes))
+    transform = stages.node_cost("Transform")
+    show("Transform", transform, "tf.data: read, decode, resize", cost(stages.decode_and_resize, sizes))
+    return Path(stages.transformed)
 
 
 def bench_trainer(transformed: Path) -> None:

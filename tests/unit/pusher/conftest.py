@@ -151,7 +151,7 @@ def start_child(work: Callable[[], object]) -> int:
         try:
             work()
         except ReleaseError as error:
-            print(error, file=sys.stderr)  # noqa: T201 - for the report of a test that fails
+            print(error, file=sys.stderr)
             os._exit(REFUSED)
         except BaseException:  # noqa: BLE001 - nothing may return into the parent's test
             traceback.print_exc()
