@@ -36,7 +36,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override one key of the config, such as trainer.epochs=5."),
 ]
 DEMO_CONFIG = Path(__file__).parent / "configs" / "demo.yaml"
-DEMO_IMAGES = 2400
+DEMO_IMAGES = 3000
 DEMO_SEED = 1
 
 
@@ -82,6 +82,7 @@ def demo(overrides: Overrides = None) -> None:
                 data,
                 images=DEMO_IMAGES,
                 seed=DEMO_SEED,
+                workers=2,
                 on_progress=lambda done, total: view.advance(done, total, "images"),
             )
             view.finish(f"{DEMO_IMAGES:,} images below {data}")

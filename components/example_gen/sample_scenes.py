@@ -191,7 +191,7 @@ def _main_slots(rng: np.random.Generator, width: int, image_px: int) -> list[Slo
     if count == 1 and rng.random() < 0.1:
         return [Slot(float(rng.uniform(0.25, 0.75)) * width, image_px * float(rng.uniform(0.16, 0.4)), close_up=True)]
     smallest, largest = ((0.11, 0.2), (0.095, 0.15), (0.08, 0.12))[count - 1]
-    if rng.random() < 0.05:
+    if rng.random() < 0.03:
         smallest, largest = 0.022, 0.04
     order = rng.permutation(count).tolist()
     return [
