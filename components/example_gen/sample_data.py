@@ -33,7 +33,7 @@ from components.example_gen.sample_scenes import PERSON, SceneObject, draw_scene
 
 # Raised whenever the same seed draws other bytes.
 GENERATOR = "vww sample-data"
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 1
 
 ANNOTATIONS = "instances.json"
 IMAGES = "images"
