@@ -50,7 +50,7 @@ class LocalRunner:
             for execution in stale:
                 logging.info("execution %d (%s) was interrupted", execution.id, execution.type)
                 execution.last_known_state = metadata_store_pb2.Execution.FAILED
-                for folder in root.glob(f"*/*/{execution.id}"):
+                for folder in (*root.glob(f"*/*/{execution.id}"), *root.glob(f"*/.system/*/{execution.id}")):
                     shutil.rmtree(folder)
             if stale:
                 store.put_executions(stale)
