@@ -34,13 +34,14 @@ def run_lengths(mask: Mask) -> dict[str, Any]:
 
 
 def polygons(mask: Mask) -> list[list[float]]:
-    """Outlines of a mask, as COCO's `segmentation`: one flat x, y, x, y … list per part.
+    """Outlines of a mask that has at least one pixel, as COCO's `segmentation`: one flat x, y, x, y … list per part.
 
     The outlines run along pixel edges (the pixel at column 3 spans x from 3 to 4) and are then
     simplified by at most `SIMPLIFY_TOLERANCE_PX`.
     """
-    parts = [simplify(loop) for loop in _solid_outlines(mask, 0)]
-    return [[float(v) for corner in part for v in corner] for part in parts if len(part) >= 3]
+    left, top, width, height = (int(edge) for edge in box_xywh_px(mask))
+    parts = [simplify(loop) for loop in _solid_outlines(mask[top : top + height, left : left + width], 0)]
+    return [[float(v) for x, y in part for v in (x + left, y + top)] for part in parts if len(part) >= 3]
 
 
 def simplify(loop: Sequence[Corner], tolerance_px: float = SIMPLIFY_TOLERANCE_PX) -> list[Corner]:
