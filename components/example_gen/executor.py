@@ -5,7 +5,9 @@ from typing import Any
 
 import apache_beam as beam
 from tensorflow.io import gfile
+from tfx.components.util import examples_utils
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from components.dataset import QUARANTINE_FILE, DatasetSummary
@@ -55,6 +57,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
         with gfile.GFile(f"{examples.uri}/{QUARANTINE_FILE}", "w") as file:
             file.write(render_quarantine(quarantined))
         examples.span = 0
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples.split_names = artifact_utils.encode_split_names(sorted(summary.counts))
         for key in ("digest", "fingerprint", "label_rule", "label_rule_digest", "category"):
             examples.set_string_custom_property(key, getattr(summary, key))
