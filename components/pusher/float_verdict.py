@@ -48,7 +48,7 @@ def float_gates(evaluation: Evaluation, limits: FloatGates) -> tuple[Gate, ...]:
     if limits.min_auc is not None:
         gates.append(_gate("min_auc", Comparison.AT_LEAST, limits.min_auc, metrics.auc))
     if limits.max_accuracy_drop is not None and evaluation.accuracy_change is not None:
-        drop = -evaluation.accuracy_change
+        drop = 0.0 - evaluation.accuracy_change  # never -0
         gates.append(_gate("max_accuracy_drop", Comparison.AT_MOST, limits.max_accuracy_drop, drop))
     return tuple(gates)
 
