@@ -186,7 +186,7 @@ def _conclude(config: "RunConfig", outcome: "Outcome") -> None:
     """Prints the result; a refusal ends with exit code 3."""
     from pipeline.show import print_outcome
 
-    print_outcome(config, outcome)
+    print_outcome(config, outcome, command=sys.argv[0])
     if outcome.promotion is None:
         raise typer.Exit(EXIT_GATED)
 

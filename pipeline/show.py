@@ -16,8 +16,14 @@ from pipeline.console import print_table
 _TFLM_TIME_LIMIT_S = 60.0
 
 
-def print_outcome(config: RunConfig, outcome: Outcome) -> None:
-    """The table at the end of a run, and what to do next."""
+def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
+    """The table at the end of a run, and what to do next.
+
+    Args:
+      config: what was run.
+      outcome: what became of it.
+      command: how the person calls `vww`.
+    """
     counts = outcome.dataset.counts
     print_table(
         "Examples",
@@ -56,7 +62,7 @@ def print_outcome(config: RunConfig, outcome: Outcome) -> None:
     promotion = outcome.promotion
     known = " (the same files had been released before)" if promotion.already_released else ""
     sys.stdout.write(f"Released: {promotion.uri}{known}\n")
-    sys.stdout.write(f"  next: vww releases show {config.name} {promotion.version} --uri {config.release_uri}\n")
+    sys.stdout.write(f"  next: {command} releases show {config.name} {promotion.version} --uri {config.release_uri}\n")
 
 
 def show_flatbuffer(file: Path, *, as_json: bool) -> None:

@@ -65,7 +65,7 @@ def test_run_first_run_names_every_node_with_its_time_on_stderr(released, nodes)
 def test_run_first_run_prints_its_tables_and_the_next_command_on_stdout(released):
     version = released.manifest["version"]
     assert re.search(rf"^Released: {released.release}$", released.stdout, re.MULTILINE)
-    assert f"next: vww releases show tiny {version} --uri {released.uri}" in released.stdout
+    assert f"vww releases show tiny {version} --uri {released.uri}" in released.stdout
     for gate in released.manifest["gates"]:
         assert re.search(rf"^{gate['name']} .* passed", released.stdout, re.MULTILINE)
     for split, counts in released.manifest["dataset"]["images"].items():
