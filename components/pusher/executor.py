@@ -24,7 +24,7 @@ from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Pro
 from components.pusher.release_store import open_store
 from components.pusher.staging import ReleaseFacts, stage_release
 from components.transformed_examples import split_files
-from components.verdicts import Verdict
+from components.verdicts import Gate, Verdict
 
 
 class PushJob(Options):
@@ -70,12 +70,13 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         evaluation = read_evaluation(artifact_utils.get_single_uri(input_dict["evaluation"]))
         blessed = model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["blessing"]))
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        gates = float_gates(evaluation, job.gates.float_)
-        if blessed and Verdict(gates=gates).passed:
-            outcome = self._judge(job, evaluation, input_dict, Path(pushed.uri))
+        verdict = Verdict(gates=float_gates(evaluation, job.gates.float_))
+        if verdict.passed and not blessed:
+            verdict = Verdict(gates=verdict.gates, refusals=("the Evaluator did not bless the float model",))
+        if verdict.passed:
+            outcome = self._judge(job, evaluation, verdict.gates, input_dict, Path(pushed.uri))
         else:
-            refusals = () if not Verdict(gates=gates).passed else ("the Evaluator did not bless the float model",)
-            outcome = _outcome(input_dict, evaluation, Verdict(gates=gates, refusals=refusals))
+            outcome = _outcome(input_dict, evaluation, verdict)
         with gfile.GFile(f"{pushed.uri}/{OUTCOME_FILE}", "w") as file:
             file.write(outcome.model_dump_json(indent=2) + "\n")
         pushed.set_int_custom_property("pushed", int(outcome.promotion is not None))
@@ -83,8 +84,14 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             pushed.set_string_custom_property("pushed_destination", outcome.promotion.uri)
             pushed.set_string_custom_property("pushed_version", outcome.promotion.version)
 
-    def _judge(self, job: PushJob, evaluation: Evaluation, input_dict: dict[str, Any], pushed_dir: Path) -> Outcome:
-        gates = float_gates(evaluation, job.gates.float_)
+    def _judge(
+        self,
+        job: PushJob,
+        evaluation: Evaluation,
+        gates: tuple[Gate, ...],
+        input_dict: dict[str, Any],
+        pushed_dir: Path,
+    ) -> Outcome:
         examples_uri = artifact_utils.get_single_uri(input_dict["transformed_examples"])
         saved_model_dir = Path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])))
         try:
