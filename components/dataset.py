@@ -17,8 +17,8 @@ class DatasetSummary(Options):
     """Counts, labels and identity of one set of examples.
 
     Attributes:
-      category: the COCO category that makes an image positive.
       label_names: name of each label, by label id.
+      positive: the label that the others are the rest of, such as "person"; None where no label is special.
       label_rule: id of the labelling rule.
       label_rule_version: version of that rule.
       label_rule_digest: SHA-256 of the rule's parameters.
@@ -29,8 +29,8 @@ class DatasetSummary(Options):
       reencoded: images that were re-encoded because TensorFlow could not have decoded them.
     """
 
-    category: str
     label_names: tuple[str, ...]
+    positive: str | None
     label_rule: str
     label_rule_version: int
     label_rule_digest: str

@@ -47,7 +47,9 @@ TRANSFORMED_SOURCE_ID = "source_id"
 
 TRAIN = "train"
 EVAL = "eval"
-SPLITS = (TRAIN, EVAL)
+TEST = "test"
+SPLITS = (TRAIN, EVAL, TEST)
+REQUIRED_SPLITS = (TRAIN, EVAL)
 
 # Signatures of the exported SavedModel.
 SERVING_SIGNATURE = "serving_default"  # examples: string [n] -> probabilities: float32 [n, labels]

@@ -59,7 +59,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
         examples.span = 0
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples.split_names = artifact_utils.encode_split_names(sorted(summary.counts))
-        for key in ("digest", "fingerprint", "label_rule", "label_rule_digest", "category"):
+        for key in ("digest", "fingerprint", "label_rule", "label_rule_digest"):
             examples.set_string_custom_property(key, getattr(summary, key))
 
     def _write(self, plan: DatasetPlan, options: ExampleGenOptions, uri: str) -> ShardSummary:
@@ -79,8 +79,8 @@ def _summarize(
     plan: DatasetPlan, options: ExampleGenOptions, written: ShardSummary, quarantined: tuple[Quarantined, ...]
 ) -> DatasetSummary:
     return DatasetSummary(
-        category=options.category,
         label_names=plan.label_names,
+        positive=options.category,
         label_rule=plan.rule.id,
         label_rule_version=plan.rule.version,
         label_rule_digest=plan.rule.digest(),
