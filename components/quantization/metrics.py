@@ -16,8 +16,8 @@ class ClassifierMetrics(Options):
     Attributes:
       images: how many there were.
       accuracy: share of images whose most probable label is the right one, 0 to 1.
-      auc: area under the ROC curve of the positive label against all others, ties counted half; None when all
-        images, or none, have it.
+      auc: area under the ROC curve, ties counted half. Of two labels it is that of label 1; of more, the mean over
+        every label against all others. None when all images, or none, have one of these labels.
       confusion: images by true label (row) and predicted label (column).
     """
 
@@ -28,27 +28,35 @@ class ClassifierMetrics(Options):
 
 
 def classifier_metrics(
-    probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]], *, positive: int = 1
+    probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]
 ) -> ClassifierMetrics:
     """Measures a classifier on labelled images.
 
     Args:
-      probabilities: float [n, labels], n at least 1; of equal ones the lowest label wins.
+      probabilities: float [n, labels], n at least 1, labels at least 2; of equal ones the lowest label wins.
       labels: int [n], each 0 to labels - 1.
-      positive: the label that AUC is about; `PERSON` by default.
 
     Raises:
       ModelError: when shapes do not match, a label has no column, or a probability is not finite.
     """
-    _check(probabilities, labels, positive)
+    _check(probabilities, labels)
     confusion = np.zeros((probabilities.shape[1],) * 2, np.int64)
     np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
     return ClassifierMetrics(
         images=len(labels),
         accuracy=float(np.trace(confusion) / len(labels)),
-        auc=roc_auc(probabilities[:, positive], labels == positive),
+        auc=_mean_auc(probabilities, labels),
         confusion=tuple(map(tuple, confusion.tolist())),
     )
+
+
+def _mean_auc(
+    probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]
+) -> float | None:
+    columns = probabilities.shape[1]
+    areas = [roc_auc(probabilities[:, label], labels == label) for label in ((1,) if columns == 2 else range(columns))]
+    known = [area for area in areas if area is not None]
+    return float(np.mean(known)) if len(known) == len(areas) else None
 
 
 def roc_auc(scores: npt.NDArray[np.floating[Any]], is_positive: npt.NDArray[np.bool_]) -> float | None:
@@ -84,7 +92,7 @@ def dequantize(codes: npt.NDArray[Any], contract: TensorContract) -> npt.NDArray
     return (codes.astype(np.float32) - np.float32(contract.zero_point)) * np.float32(contract.scale)
 
 
-def _check(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any], positive: int) -> None:
+def _check(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or len(labels) == 0:
         raise ModelError(
             f"nothing to measure: received probabilities {probabilities.shape} and labels {labels.shape}.",
@@ -92,10 +100,10 @@ def _check(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any], positive: 
             hint="look at the number of examples in the split, and at the model's output shape",
         )
     columns = probabilities.shape[1]
-    if labels.min() < 0 or labels.max() >= columns or not 0 <= positive < columns:
+    if columns < 2 or labels.min() < 0 or labels.max() >= columns:
         raise ModelError(
-            f"the model has {columns} labels: received labels {labels.min()} ... {labels.max()}, positive={positive}.",
-            expected=f"label ids from 0 to {columns - 1}",
+            f"the model has {columns} labels: received labels {labels.min()} ... {labels.max()}.",
+            expected=f"at least two labels, and label ids from 0 to {columns - 1}",
             hint="train the model with as many labels as the examples have",
         )
     if not np.isfinite(probabilities).all():

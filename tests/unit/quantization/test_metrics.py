@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from components.errors import ModelError
 from components.quantization.contracts import TensorContract
@@ -25,9 +26,31 @@ def test_classifier_metrics_tie_goes_to_the_lowest_label():
 
 def test_classifier_metrics_of_three_labels():
     probabilities = np.array([[0.1, 0.2, 0.7], [0.8, 0.1, 0.1], [0.2, 0.5, 0.3]])
-    metrics = classifier_metrics(probabilities, np.array([2, 0, 2]), positive=2)
+    metrics = classifier_metrics(probabilities, np.array([2, 0, 2]))
     assert metrics.confusion == ((1, 0, 0), (0, 0, 0), (0, 1, 1))
-    assert metrics.auc == 1.0
+    assert metrics.accuracy == pytest.approx(2 / 3)
+    assert metrics.auc is None  # label 1 has no image
+
+
+@pytest.mark.parametrize("label_count", [3, 10])
+@pytest.mark.parametrize("codes", [8, 2**20], ids=["ties", "no ties"])
+def test_classifier_metrics_of_many_labels_average_their_areas_as_scikit_learn_does(label_count, codes):
+    rng = np.random.default_rng(label_count)
+    labels = np.concatenate([np.arange(label_count), rng.integers(0, label_count, 300)])
+    scores = rng.integers(1, codes, (len(labels), label_count)) + codes * 0.4 * np.eye(label_count)[labels]
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
+    metrics = classifier_metrics(probabilities, labels)
+    expected = roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
+    assert 0.5 < expected < 1.0
+    assert metrics.auc == pytest.approx(expected, abs=1e-12)
+    assert metrics.accuracy == pytest.approx(np.mean(probabilities.argmax(axis=1) == labels))
+    assert np.array(metrics.confusion).sum(axis=1).tolist() == np.bincount(labels).tolist()
+
+
+def test_classifier_metrics_of_two_labels_are_about_label_1():
+    labels = np.array([0, 1, 1, 0, 1])
+    probabilities = np.array([[0.6, 0.4], [0.7, 0.3], [0.2, 0.8], [0.5, 0.5], [0.1, 0.9]])
+    assert classifier_metrics(probabilities, labels).auc == pytest.approx(roc_auc_score(labels, probabilities[:, 1]))
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -50,20 +73,21 @@ def test_roc_auc_of_constant_scores_is_half():
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "labels", "positive", "message"),
+    ("probabilities", "labels", "message"),
     [
-        (np.zeros((0, 2)), np.zeros(0, np.int64), 1, "nothing to measure"),
-        (np.zeros((3, 2)), np.zeros(2, np.int64), 1, "nothing to measure"),
-        (np.zeros(3), np.zeros(3, np.int64), 1, "nothing to measure"),
-        (np.zeros((2, 2)), np.array([0, 2]), 1, "has 2 labels"),
-        (np.zeros((2, 2)), np.array([0, -1]), 1, "has 2 labels"),
-        (np.zeros((2, 2)), np.array([0, 1]), 2, "positive=2"),
-        (np.array([[0.5, np.nan], [0, 1]]), np.array([0, 1]), 1, "1 images have a probability that is no number"),
+        (np.zeros((0, 2)), np.zeros(0, np.int64), "nothing to measure"),
+        (np.zeros((3, 2)), np.zeros(2, np.int64), "nothing to measure"),
+        (np.zeros(3), np.zeros(3, np.int64), "nothing to measure"),
+        (np.zeros((2, 2)), np.array([0, 2]), "has 2 labels"),
+        (np.zeros((2, 2)), np.array([0, -1]), "has 2 labels"),
+        (np.zeros((2, 3)), np.array([0, 3]), "has 3 labels"),
+        (np.zeros((2, 1)), np.array([0, 0]), "has 1 labels"),
+        (np.array([[0.5, np.nan], [0, 1]]), np.array([0, 1]), "1 images have a probability that is no number"),
     ],
 )
-def test_classifier_metrics_of_unusable_input_is_refused(probabilities, labels, positive, message):
+def test_classifier_metrics_of_unusable_input_is_refused(probabilities, labels, message):
     with pytest.raises(ModelError, match=message) as caught:
-        classifier_metrics(probabilities, labels, positive=positive)
+        classifier_metrics(probabilities, labels)
     assert caught.value.expected is not None
     assert caught.value.hint is not None
 

@@ -22,6 +22,11 @@ def test_select_calibration_fills_up_from_the_other_labels():
     assert np.bincount(labels[select_calibration(_ids(103), labels, 43, seed=0)]).tolist() == [20, 20, 3]
 
 
+def test_select_calibration_of_three_labels_takes_a_third_of_each():
+    labels = np.array([0] * 300 + [1] * 30 + [2] * 60)
+    assert np.bincount(labels[select_calibration(_ids(390), labels, 60, seed=3)]).tolist() == [20, 20, 20]
+
+
 def test_select_calibration_of_fewer_images_takes_all():
     assert sorted(select_calibration(_ids(5), [0, 1, 1, 1, 1], 300, seed=0)) == [0, 1, 2, 3, 4]
 
