@@ -50,9 +50,7 @@ def classifier_metrics(
     )
 
 
-def _mean_auc(
-    probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]
-) -> float | None:
+def _mean_auc(probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]) -> float | None:
     columns = probabilities.shape[1]
     areas = [roc_auc(probabilities[:, label], labels == label) for label in ((1,) if columns == 2 else range(columns))]
     known = [area for area in areas if area is not None]

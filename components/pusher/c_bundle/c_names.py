@@ -1,4 +1,4 @@
-"""Text that enters C: identifiers made from category names, string literals, float literals."""
+"""Text that enters C: identifiers made from labels, string literals, float literals."""
 
 import re
 import struct
@@ -22,16 +22,16 @@ def check_bundle_name(name: str) -> None:
         )
 
 
-def camel_case(category: str) -> str:
-    """A category as part of an identifier: `dining table` becomes `DiningTable`, as in `kDiningTableIndex`.
+def camel_case(label: str) -> str:
+    """A label as part of an identifier: `dining table` becomes `DiningTable`, as in `kDiningTableIndex`.
 
-    Distinct categories get distinct results: whatever is not a lower-case word, a digit or a single
+    Distinct labels get distinct results: whatever is not a lower-case word, a digit or a single
     space between words is written as `U` and four hex digits (`Stop` becomes `U0053top`).
 
     Raises:
-      ReleaseError: if the category is empty, or its result could be read as another category.
+      ReleaseError: if the label is empty, or its result could be read as another label.
     """
-    words = category.split(" ")
+    words = label.split(" ")
     # A word that starts with no letter would run into the one before it, so its space is spelled out.
     identifier = "".join(
         word[0].upper() + _escape(word[1:])
@@ -39,10 +39,10 @@ def camel_case(category: str) -> str:
         else ("" if position == 0 else _escape(" ")) + _escape(word)
         for position, word in enumerate(words)
     )
-    if not category or _read_camel_case(identifier) != category:
+    if not label or _read_camel_case(identifier) != label:
         raise ReleaseError(
-            f"the category cannot be written as a C identifier: received category={category!r}",
-            hint="rename the category in the annotations file, for instance to lower-case words",
+            f"the label cannot be written as a C identifier: received label={label!r}",
+            hint="rename it where the labels come from, for instance to lower-case words",
         )
     return identifier
 
@@ -52,7 +52,7 @@ def _escape(text: str) -> str:
 
 
 def _read_camel_case(identifier: str) -> str:
-    """The category that `identifier` stands for: the inverse that makes `camel_case` injective."""
+    """The label that `identifier` stands for: the inverse that makes `camel_case` injective."""
     text = ""
     for part in _IDENTIFIER_PART.findall(identifier):
         if len(part) > 1:

@@ -34,7 +34,7 @@ class BundleSpec:
       name: part of the C identifiers and file names, such as `person_detect`.
       flatbuffer: the `.tflite` that ships.
       labels: one per output, in output order, such as `("not-person", "person")`.
-      category: the label of the positive class.
+      positive: the label that the other one is the rest of, such as `person`; None where no label is special.
       input: contract of the image input, int8 [1, rows, columns, channels].
       output: contract of the scores, int8 [1, labels].
       arena_bytes: what TFLite Micro used of the tensor arena on the 64-bit host.
@@ -46,7 +46,7 @@ class BundleSpec:
     name: str
     flatbuffer: bytes
     labels: tuple[str, ...]
-    category: str
+    positive: str | None
     input: TensorContract
     output: TensorContract
     arena_bytes: int
@@ -59,12 +59,25 @@ class BundleSpec:
         """Measured bytes and margin, rounded up to the alignment that TFLite Micro asks for."""
         return -(-(self.arena_bytes + self.arena_margin_bytes) // ARENA_ALIGNMENT) * ARENA_ALIGNMENT
 
+    @property
+    def index_names(self) -> dict[str, int]:
+        """C constant to label id: `kPersonIndex` and `kNotAPersonIndex` of a positive label and its one opposite,
+        otherwise one constant a label, such as `kCatIndex`.
+
+        Raises:
+          ReleaseError: if a label cannot be written as a C identifier.
+        """
+        if self.positive is not None and len(self.labels) == 2:
+            name, index = camel_case(self.positive), self.labels.index(self.positive)
+            return {f"k{name}Index": index, f"kNotA{name}Index": 1 - index}
+        return {f"k{camel_case(label)}Index": index for index, label in enumerate(self.labels)}
+
 
 def render_bundle(spec: BundleSpec) -> dict[str, bytes]:
     """File name to content, byte-identical for identical input.
 
     Raises:
-      ReleaseError: if the name or a category cannot be written in C, or the contracts are not those of an
+      ReleaseError: if the name or a label cannot be written in C, or the contracts are not those of an
         int8 image classifier that takes `pixel - 128`.
     """
     check_bundle_name(spec.name)
@@ -73,8 +86,6 @@ def render_bundle(spec: BundleSpec) -> dict[str, bytes]:
     values = {
         "spec": spec,
         "sha256": hashlib.sha256(spec.flatbuffer).hexdigest(),
-        "category_identifier": camel_case(spec.category),
-        "category_index": spec.labels.index(spec.category),
         "array_lines": _array_lines(spec.flatbuffer),
         "alignment": ARENA_ALIGNMENT,
         "int8_offset": INT8_OFFSET,
@@ -109,10 +120,11 @@ def _array_lines(data: bytes) -> list[str]:
 
 
 def _check_classes(spec: BundleSpec) -> None:
-    if len(spec.labels) != 2 or spec.labels.count(spec.category) != 1:
+    is_known = spec.positive is None or spec.positive in spec.labels
+    if len(spec.labels) < 2 or len(set(spec.labels)) != len(spec.labels) or not is_known:
         raise ReleaseError(
-            f"the bundle holds a classifier of two labels: received labels={spec.labels}, category={spec.category!r}",
-            expected="two labels, one of them the category",
+            f"the bundle holds a classifier: received labels={spec.labels}, positive={spec.positive!r}",
+            expected="at least two labels, each once, and a positive label that is one of them",
         )
     if spec.output.shape != (1, len(spec.labels)) or not _is_full_integer(spec.output):
         raise ReleaseError(

@@ -16,13 +16,13 @@ COCO_SAMPLE = {
 }
 
 
-@pytest.mark.parametrize(("category", "identifier"), COCO_SAMPLE.items())
-def test_camel_case_lower_case_words_are_joined(category, identifier):
-    assert camel_case(category) == identifier
+@pytest.mark.parametrize(("label", "identifier"), COCO_SAMPLE.items())
+def test_camel_case_lower_case_words_are_joined(label, identifier):
+    assert camel_case(label) == identifier
 
 
 @pytest.mark.parametrize(
-    ("category", "identifier"),
+    ("label", "identifier"),
     [
         ("Person", "U0050erson"),
         ("fußgänger", "FuU00DFgU00E4nger"),
@@ -34,27 +34,27 @@ def test_camel_case_lower_case_words_are_joined(category, identifier):
         ("人", "U4EBA"),
     ],
 )
-def test_camel_case_other_characters_are_spelled_out(category, identifier):
-    assert camel_case(category) == identifier
+def test_camel_case_other_characters_are_spelled_out(label, identifier):
+    assert camel_case(label) == identifier
 
 
-@pytest.mark.parametrize("category", ["", " car", "u0041", "🚗", "a u00e4 u1234"])
-def test_camel_case_ambiguous_category_is_refused(category):
-    with pytest.raises(ReleaseError, match="category="):
-        camel_case(category)
+@pytest.mark.parametrize("label", ["", " car", "u0041", "🚗", "a u00e4 u1234"])
+def test_camel_case_ambiguous_label_is_refused(label):
+    with pytest.raises(ReleaseError, match="label="):
+        camel_case(label)
 
 
-def test_camel_case_all_short_categories_get_distinct_identifiers():
+def test_camel_case_all_short_labels_get_distinct_identifiers():
     identifiers = {}
     for length in range(1, 6):
         for letters in itertools.product("aU0 -", repeat=length):
-            category = "".join(letters)
+            label = "".join(letters)
             try:
-                identifier = camel_case(category)
+                identifier = camel_case(label)
             except ReleaseError:
                 continue
             assert f"k{identifier}Index".isidentifier()
-            assert identifiers.setdefault(identifier, category) == category
+            assert identifiers.setdefault(identifier, label) == label
     assert len(identifiers) > 3000
 
 

@@ -9,7 +9,7 @@ SPEC = BundleSpec(
     name="person_detect",
     flatbuffer=bytes(range(40)),
     labels=("not-person", "person"),
-    category="person",
+    positive="person",
     input=TensorContract(name="image", shape=(1, 96, 96, 1), dtype="int8", scale=0.007843137718737125, zero_point=-1),
     output=TensorContract(name="scores", shape=(1, 2), dtype="int8", scale=1 / 256, zero_point=-128),
     arena_bytes=85_264,
@@ -26,6 +26,12 @@ def test_bundle_of_a_small_flatbuffer_reads_as_it_did(golden, name):
     golden(f"c_bundle/{name}", render_bundle(SPEC)[name].decode())
 
 
-def test_settings_of_another_category_read_as_they_did(golden):
-    spec = replace(SPEC, labels=("not-traffic light", "traffic light"), category="traffic light")
+def test_settings_of_another_positive_label_read_as_they_did(golden):
+    spec = replace(SPEC, labels=("not-traffic light", "traffic light"), positive="traffic light")
     golden("c_bundle/traffic_light_settings.h", render_bundle(spec)["model_settings.h"].decode())
+
+
+def test_settings_of_three_labels_read_as_they_did(golden):
+    output = SPEC.output.model_copy(update={"shape": (1, 3)})
+    spec = replace(SPEC, labels=("background", "cat", "traffic light"), positive=None, output=output)
+    golden("c_bundle/three_labels_settings.h", render_bundle(spec)["model_settings.h"].decode())

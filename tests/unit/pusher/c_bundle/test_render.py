@@ -18,7 +18,7 @@ SPEC = BundleSpec(
     name="person_detect",
     flatbuffer=random.Random(0).randbytes(300_568),  # the size of TFLite Micro's person_detect.tflite
     labels=("not-person", "person"),
-    category="person",
+    positive="person",
     input=TensorContract(name="image", shape=(1, 96, 80, 1), dtype="int8", scale=0.007843137718737125, zero_point=-1),
     output=TensorContract(name="scores", shape=(1, 2), dtype="int8", scale=1 / 256, zero_point=-128),
     arena_bytes=83_001,
@@ -183,9 +183,9 @@ def test_headers_drop_into_an_application_like_the_person_detection_example(bund
     compile_object(application)
 
 
-def test_labels_and_category_of_any_text_compile_and_print(tmp_path, compile_and_run):
+def test_labels_of_any_text_compile_and_print(tmp_path, compile_and_run):
     labels = ('kein "Fußgänger"\\', "fußgänger\u202e??/")
-    spec = dataclasses.replace(SPEC, flatbuffer=b"TFL3", labels=labels, category=labels[1], model="ends in a \\")
+    spec = dataclasses.replace(SPEC, flatbuffer=b"TFL3", labels=labels, positive=labels[1], model="ends in a \\")
     for name, content in render_bundle(spec).items():
         (tmp_path / name).write_bytes(content)
     program = """
@@ -198,11 +198,42 @@ def test_labels_and_category_of_any_text_compile_and_print(tmp_path, compile_and
     assert output == "".join(labels).encode()
 
 
-def test_model_settings_other_category_names_its_own_indices():
-    spec = dataclasses.replace(SPEC, labels=("dining table", "not-dining table"), category="dining table")
+def test_model_settings_other_positive_label_names_its_own_indices():
+    spec = dataclasses.replace(SPEC, labels=("dining table", "not-dining table"), positive="dining table")
     text = render_bundle(spec)["model_settings.h"].decode()
     assert "constexpr int kDiningTableIndex = 0;" in text
     assert "constexpr int kNotADiningTableIndex = 1;" in text
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive", "constants"),
+    [
+        (("background", "cat", "dog"), None, ("kBackgroundIndex", "kCatIndex", "kDogIndex")),
+        (("no-pikachu", "pikachu"), None, ("kNoU002DpikachuIndex", "kPikachuIndex")),
+        (("not-person", "adult", "child"), "not-person", ("kNotU002DpersonIndex", "kAdultIndex", "kChildIndex")),
+    ],
+)
+def test_model_settings_without_a_positive_label_of_two_has_one_index_for_each(
+    tmp_path, compile_and_run, labels, positive, constants
+):  # fmt: skip
+    output = SPEC.output.model_copy(update={"shape": (1, len(labels))})
+    spec = dataclasses.replace(SPEC, flatbuffer=b"TFL3", labels=labels, positive=positive, output=output)
+    for name, content in render_bundle(spec).items():
+        (tmp_path / name).write_bytes(content)
+    prints = "\n".join(f'  std::printf("%d %s\\n", {name}, kCategoryLabels[{name}]);' for name in constants)
+    program = f"""
+        #include <cstdio>
+        #include "model_settings.h"
+        #include "person_detect_arena.h"
+        #include "person_detect_model_data.h"
+        int main() {{
+          std::printf("%d\\n", kCategoryCount);
+        {prints}
+        }}
+    """
+    printed = compile_and_run(program, tmp_path / "person_detect_model_data.cc").decode().splitlines()
+    assert printed == [str(len(labels)), *(f"{index} {label}" for index, label in enumerate(labels))]
+    assert (tmp_path / "model_settings.h").read_text().count("Index = ") == len(labels)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +259,16 @@ def test_render_bundle_both_zero_points_of_a_pinned_range_pass(zero_point):
     render_bundle(dataclasses.replace(SPEC, input=SPEC.input.model_copy(update={"zero_point": zero_point})))
 
 
-@pytest.mark.parametrize("labels", [("person",), ("a", "b"), ("a", "b", "person"), ("person", "person")])
-def test_render_bundle_labels_that_do_not_hold_the_category_once_are_refused(labels):
-    with pytest.raises(ReleaseError, match="two labels"):
-        render_bundle(dataclasses.replace(SPEC, labels=labels))
+@pytest.mark.parametrize(
+    ("labels", "positive"),
+    [(("person",), "person"), (("a", "b"), "person"), (("person", "person"), "person"), (("a", "b", "a"), None)],
+)
+def test_render_bundle_labels_that_are_not_distinct_or_lack_the_positive_one_are_refused(labels, positive):
+    output = SPEC.output.model_copy(update={"shape": (1, len(labels))})
+    with pytest.raises(ReleaseError, match="received labels="):
+        render_bundle(dataclasses.replace(SPEC, labels=labels, positive=positive, output=output))
+
+
+def test_render_bundle_label_that_is_no_identifier_is_refused_by_name():
+    with pytest.raises(ReleaseError, match="received label=' cat'"):
+        render_bundle(dataclasses.replace(SPEC, labels=("dog", " cat"), positive=None))
