@@ -4,6 +4,8 @@ stdout is data, stderr is talk. Exit codes: 0 done, 1 failure, 2 usage, 3 gated 
 """
 
 import json
+import re
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -36,6 +38,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override one key of the config, such as trainer.epochs=5."),
 ]
 DEMO_CONFIG = Path(__file__).parent / "configs" / "demo.yaml"
+COCO_CONFIG = DEMO_CONFIG.with_name("vww_mobilenet_v1_025_96_gray.yaml")
 DEMO_IMAGES = 3000
 DEMO_SEED = 1
 
@@ -132,6 +135,45 @@ def sample_data(
             f"{summary.images:,} images, {summary.images_with_people:,} with people, {summary.annotations:,} objects"
         )
     typer.echo(str(directory))
+
+
+@app.command("download-coco")
+def download_coco(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the images and annotations go.")],
+    year: Annotated[int, typer.Option(metavar="2014|2017", help="COCO's release.")],
+    splits: Annotated[
+        list[str] | None,
+        typer.Option("--split", metavar="train|val", help="One of COCO's splits, or both if given twice or not."),
+    ] = None,
+    mirror: Annotated[
+        str | None, typer.Option(metavar="URL", help="Serves the same paths as images.cocodataset.org.")
+    ] = None,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep the zip files.")] = False,
+) -> None:
+    """Fetch COCO: resumed where it stopped, verified, unpacked; what is there already stays."""
+    from components.example_gen import coco_download
+    from pipeline.console import RunView
+
+    with RunView() as view:
+        first = coco_download.download_coco(
+            directory,
+            year=year,
+            splits=splits or coco_download.SPLITS,
+            view=view,
+            mirror=mirror if mirror is not None else coco_download.SOURCE,
+            keep_archives=keep_archives,
+        )[0]
+    config = COCO_CONFIG.relative_to(Path.cwd()) if COCO_CONFIG.is_relative_to(Path.cwd()) else COCO_CONFIG
+    typer.echo(
+        f"{shlex.quote(sys.argv[0])} run {shlex.quote(str(config))} \\\n"
+        f"  --set {_setting('data.annotations', first.annotations)} --set {_setting('data.images', first.images)}"
+    )
+
+
+def _setting(key: str, path: Path) -> str:
+    """A `--set` argument as a shell takes it; quoted as YAML too where the path needs that."""
+    plain = str(path)
+    return shlex.quote(f"{key}={plain if re.fullmatch(r'[A-Za-z0-9_./-]+', plain) else json.dumps(plain)}")
 
 
 @app.command()
