@@ -256,18 +256,21 @@ class _Workshop:
         files, total_bytes = _measure(path)
         if files == 0:
             return False
-        if recorded is not None and (recorded.md5, recorded.files, recorded.total_bytes) == (
-            archive.md5,
-            files,
-            total_bytes,
-        ):
+        found = f"files={files:,}, bytes={total_bytes:,}"
+        if recorded is None:
+            wrong, expected = f"received {found}", "nothing by that name"
+        elif (recorded.files, recorded.total_bytes) != (files, total_bytes):
+            wrong = f"received {found}"
+            expected = f"files={recorded.files:,}, bytes={recorded.total_bytes:,}, as they were unpacked"
+        elif recorded.md5 != archive.md5:
+            wrong = f"unpacked from an archive of md5={recorded.md5}"
+            expected = f"one of md5={archive.md5}"
+        else:
             self._view.say(f"{path}: complete already, {files:,} files")
             return True
         raise DataError(
-            f"{path}: received files={files:,}, bytes={total_bytes:,}.",
-            expected="nothing by that name"
-            if recorded is None
-            else f"{recorded.files:,} files, {recorded.total_bytes:,} bytes, as they were unpacked",
+            f"{path}: {wrong}.",
+            expected=expected,
             hint="move it away or delete it to fetch it again, or name another folder",
         )
 

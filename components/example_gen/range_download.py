@@ -195,6 +195,8 @@ def _blocks(response: "requests.Response") -> Iterator[bytes]:
 
     try:
         yield from response.iter_content(_READ_BYTES)
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise _ConnectionLostError("the connection was lost") from error
     except requests.RequestException as error:
         raise _ConnectionLostError(_innermost(error)) from error
 

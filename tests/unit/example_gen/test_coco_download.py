@@ -215,7 +215,7 @@ def test_fetch_connection_dropped_several_times_goes_on_where_it_stopped(server,
     server.drop_after = [100_000, 3, 70_001, 200_000]
     retries = fetch_one(server, part)
     assert part.path.read_bytes() == ONE
-    assert len(retries) == 4
+    assert retries == ["the connection was lost"] * 4
     starts = [int(wanted[6:-1]) for _, wanted in server.asked[1:] if wanted]
     assert starts == sorted(starts)
     # Nothing but an unfinished block is fetched twice.
@@ -633,7 +633,15 @@ def test_download_folder_changed_since_is_refused_and_named(server, tmp_path, ch
         (tmp_path / "val2017" / "new.jpg").write_bytes(b"")
     with pytest.raises(DataError, match="val2017") as caught:
         download(server, tmp_path, splits=["val"])
-    assert f"{IMAGES:,} files" in caught.value.expected
+    assert f"files={IMAGES:,}" in caught.value.expected
+
+
+def test_download_folder_of_another_archive_is_refused_and_named(server, tmp_path, monkeypatch):
+    download(server, tmp_path, splits=["val"])
+    table = coco_download.ARCHIVES | {"val2017": archive_of("val2017", b"another")}
+    monkeypatch.setattr(coco_download, "ARCHIVES", table)
+    with pytest.raises(DataError, match=f"val2017: unpacked from .*{hashlib.md5(FILES['val2017']).hexdigest()}"):
+        download(server, tmp_path, splits=["val"])
 
 
 def test_download_folder_deleted_by_its_owner_is_fetched_again(server, tmp_path):
