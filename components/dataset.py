@@ -4,6 +4,7 @@
   Split-train/data_tfrecord-00000-of-00001   serialized tf.train.Example, see components.features
   Split-eval/data_tfrecord-00000-of-00001
   dataset.json                               a DatasetSummary
+  Split-test/...                             where there is a test split
   quarantine.jsonl                           one line for every record that was left out, with its reason
 """
 
@@ -25,7 +26,8 @@ class DatasetSummary(Options):
       counts: examples per split and label name.
       digest: order-free SHA-256 sum over all examples and their splits.
       fingerprint: SHA-256 over the annotations file and the images' names, sizes and times.
-      quarantined: records left out, by reason.
+      quarantined: bad records that were left out, by reason.
+      dropped: good images that were left out on purpose, by reason.
       reencoded: images that were re-encoded because TensorFlow could not have decoded them.
     """
 
@@ -38,6 +40,7 @@ class DatasetSummary(Options):
     digest: str
     fingerprint: str
     quarantined: dict[str, int]
+    dropped: dict[str, int]
     reencoded: int
 
     def write(self, examples_uri: str) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import Field, ValidationError
@@ -166,7 +166,9 @@ def _describe(problem: Any, tree: Any) -> str:
         case "missing":
             return f"{path}: missing; pass --set {path}=VALUE or write it into the file"
         case "value_error":
-            return f"{path}: {problem['ctx']['error']}" if path else str(problem["ctx"]["error"])
+            said = str(problem["ctx"]["error"])
+            names_key = re.match(r"[a-z_]+(, [a-z_]+)*: ", said)
+            return said if not path else f"{path}.{said}" if names_key else f"{path}: {said}"
         case _:
             return f"{path}: {problem['msg'][0].lower()}{problem['msg'][1:]}; received {received!r}"
 
@@ -179,7 +181,7 @@ def _locate(location: tuple[int | str, ...], tree: Any) -> tuple[str, Any]:
         inside = (isinstance(node, Mapping) and part in node) or (isinstance(node, list) and isinstance(part, int))
         if part == "[key]":
             return ".".join(parts), parts[-1]
-        if not inside and depth < len(location) - 1:
+        if not inside and (depth < len(location) - 1 or not isinstance(node, Mapping)):
             continue
         parts.append(str(part))
         node = node[part] if inside else None
@@ -188,16 +190,21 @@ def _locate(location: tuple[int | str, ...], tree: Any) -> tuple[str, Any]:
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys that the options class at a location has."""
-    model: Any = RunConfig
+    models: list[Any] = [RunConfig]
     for part in location:
-        fields = {info.alias or name: info.annotation for name, info in getattr(model, "model_fields", {}).items()}
+        fields = {info.alias or name: info.annotation for model in models for name, info in model.model_fields.items()}
         if part in fields:
-            model = fields[str(part)]
-            continue
-        # Pydantic's tag picks one class of a discriminated union.
-        union = getattr(model, "__args__", ())
-        model = next((c for c in union if part in c.model_fields["name"].annotation.__args__), model)
-    return [info.alias or name for name, info in getattr(model, "model_fields", {}).items()]
+            models = _option_classes(fields[str(part)])
+        else:  # pydantic's tag of one class of a union, where its name tells it apart
+            named = [m for m in models if part in get_args(getattr(m.model_fields.get("name"), "annotation", None))]
+            models = named or models
+    return [info.alias or name for model in models for name, info in model.model_fields.items()]
+
+
+def _option_classes(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, Options):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _option_classes(part)]
 
 
 def _absolute(config: RunConfig) -> RunConfig:
@@ -206,8 +213,19 @@ def _absolute(config: RunConfig) -> RunConfig:
     def absolute(path: str) -> str:
         return path if "://" in path else str(Path(os.path.normpath(Path(path).expanduser().absolute())))
 
+    def each(paths: Any) -> Any:
+        match paths:
+            case None:
+                return None
+            case str():
+                return absolute(paths)
+            case tuple():
+                return tuple(map(absolute, paths))
+            case _:
+                return {split: absolute(path) for split, path in paths.items()}
+
     data = config.data.model_copy(
-        update={"annotations": absolute(config.data.annotations), "images": absolute(config.data.images)}
+        update={key: each(getattr(config.data, key)) for key in ("annotations", "images", "split_ids")}
     )
     run = config.run.model_copy(update={"root": absolute(config.run.root)})
     uri = config.release.uri

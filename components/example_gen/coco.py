@@ -17,47 +17,42 @@ listed with its reason. Two cases are milder than that:
 
 import dataclasses
 import difflib
-import hashlib
 import json
 import math
-import re
+import struct
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TypeGuard
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeGuard
 
 from components.errors import DataError
-from components.example_gen.images_folder import FileReader, is_remote
+from components.example_gen.images_folder import FileReader
+from components.example_gen.json_stream import Entry, EntryReader, NotAnObjectError
 from components.example_gen.quarantine import BadRecord, Quarantined, QuarantineReason
 
 # 2^31 - 1, the largest side that PNG can express; beyond it no format of an image has anything to say.
 MAX_SIDE = 2_147_483_647
+MAX_AREA = float(MAX_SIDE**2)
 MAX_ID = 2**63 - 1  # examples carry category ids as int64
-
-# Polygons, as a list of lists of numbers. Crowds have run lengths in their place, which are few.
-_OUTLINE = re.compile(rb'"segmentation"\s*:\s*\[[\[\]0-9eE+\-.,\s]*\]')
 
 _EXPECTED_FILE = "a COCO instances file (JSON)"
 _HINT = "set data.annotations to a COCO instances file, such as instances_train2014.json"
+_LISTS = ("images", "annotations", "categories")
 
 RecordId = int | str
 BoxXywhPx = tuple[float, float, float, float]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(NamedTuple):
     """One object in an image.
 
     Attributes:
-      id: as the file gives it.
       category_id: a key of `CocoDataset.categories`.
-      area: mask area in square pixels, finite, >= 0.
+      area: mask area in square pixels, 0...MAX_AREA.
       bbox_xywh_px: left, top, width, height in pixels; finite, of positive size and touching the image, though
         possibly reaching beyond it. None where the file has no such box.
       is_crowd: one outline around many objects.
     """
 
-    id: RecordId
     category_id: int
     area: float
     bbox_xywh_px: BoxXywhPx | None
@@ -66,18 +61,58 @@ class Annotation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image as the annotations file describes it: `width` and `height` in pixels, up to MAX_SIDE."""
+    """One image as its source describes it.
+
+    Attributes:
+      id: unique in a dataset.
+      file_name: path below the images folder.
+      width, height: pixels, 1...MAX_SIDE; None where the source does not state them.
+      packed: the annotations, packed, since a large set has a million of them: see `pack_annotations`.
+    """
 
     id: RecordId
     file_name: str
-    width: int
-    height: int
-    annotations: tuple[Annotation, ...]
+    width: int | None
+    height: int | None
+    packed: bytes = b""
 
     @property
     def source_id(self) -> str:
         """The id as text; unique in a dataset."""
         return str(self.id)
+
+    @property
+    def annotations(self) -> Iterator[Annotation]:
+        """The image's objects, in an order that depends on what they are and not on where the file has them."""
+        for category_id, area, x, y, width, height, has_box, is_crowd in _PACKED.iter_unpack(self.packed):
+            yield Annotation(category_id, area, (x, y, width, height) if has_box else None, is_crowd)
+
+    @property
+    def area_px(self) -> int:
+        """Square pixels of the image; only where its size is stated."""
+        if self.width is None or self.height is None:
+            raise ValueError(f"image {self.id}: no size was stated")
+        return self.width * self.height
+
+
+_PACKED = struct.Struct(">qd4d??")
+
+
+def pack_annotations(annotations: Iterable[Annotation]) -> bytes:
+    """Annotations as `ImageRecord.packed`: 50 bytes each, sorted."""
+    return b"".join(sorted(_pack(annotation) for annotation in annotations))
+
+
+def _pack(annotation: Annotation) -> bytes:
+    category_id, area, box, is_crowd = annotation
+    return _PACKED.pack(category_id, area, *(box or (0.0, 0.0, 0.0, 0.0)), box is not None, is_crowd)
+
+
+def _sort_packed(packed: bytearray) -> bytes:
+    size = _PACKED.size
+    if len(packed) <= size:
+        return bytes(packed)
+    return b"".join(sorted(bytes(packed[at : at + size]) for at in range(0, len(packed), size)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,7 +139,7 @@ class CocoDataset:
 
 
 def read_annotations(path: str) -> CocoDataset:
-    """Reads and validates a COCO instances file.
+    """Reads and validates a COCO instances file, holding one entry at a time and 50 bytes of every annotation.
 
     Args:
       path: a local file, or an object as `gs://bucket/name`.
@@ -113,26 +148,145 @@ def read_annotations(path: str) -> CocoDataset:
       DataError: the file is missing, is not JSON or not of COCO's shape, names no image, or gives an image id,
         category id or category name twice.
     """
-    data = _read_object(path) if is_remote(path) else _read_file(path)
-    sha256 = hashlib.sha256(data).hexdigest()
-    document = _parse_json(data, path)
-    del data  # 450 MB for COCO train2014
-    entries = {key: _list_entry(document, key, path) for key in ("images", "annotations", "categories")}
-    categories = _parse_categories(entries["categories"], path)
-    images, bad_images = _parse_images(entries["images"], path)
-    annotations, bad_annotations = _parse_annotations(entries["annotations"], images, categories)
+    document = _Document(path)
+    sha256 = document.read()
+    if document.is_annotations_pending:
+        document.read_annotations_again()
+    images = sorted(
+        (image for image in document.images.values() if image is not None),
+        key=lambda image: (isinstance(image.id, str), image.id),
+    )
     return CocoDataset(
         path=path,
         images=tuple(
-            dataclasses.replace(image, annotations=tuple(sorted(annotations[image.id], key=_annotation_order)))
-            for image in sorted(filter(None, images.values()), key=lambda image: (isinstance(image.id, str), image.id))
+            dataclasses.replace(image, packed=_sort_packed(document.packed.pop(image.id, bytearray())))
+            for image in images
         ),
-        categories=categories,
-        quarantined=(*bad_images, *bad_annotations),
-        image_count=len(entries["images"]),
-        annotation_count=len(entries["annotations"]),
+        categories=document.categories,
+        quarantined=(*document.bad_images, *document.bad_annotations),
+        image_count=document.counts["images"],
+        annotation_count=document.counts["annotations"],
         sha256=sha256,
     )
+
+
+class _Document:
+    """An instances file while it is read.
+
+    Annotations are judged by the images and the categories. COCO's own files name the categories last, so a category
+    is only looked up at the end; where that fails, or where the images come last, the annotations are read again.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.images: dict[RecordId, ImageRecord | None] = {}  # None stands for one that was quarantined
+        self.categories: dict[int, str] = {}
+        self.packed: defaultdict[RecordId, bytearray] = defaultdict(bytearray)
+        self.bad_images: list[Quarantined] = []
+        self.bad_annotations: list[Quarantined] = []
+        self.counts: Counter[str] = Counter()
+        self.is_annotations_pending = False
+        self._used_categories: set[int] = set()
+        self._seen: set[str] = set()  # lists
+        self._seen_ids: set[str] = set()
+        self._repeated: dict[str, None] = {}
+
+    def read(self) -> str:
+        """Reads everything; returns the file's digest."""
+        entries, reader = _open_entries(self.path)
+        for entry in entries:
+            if entry.index is None:
+                self._begin(entry)
+            elif entry.key == "images":
+                self._add_image(entry)
+            elif entry.key == "categories":
+                self._add_category(entry)
+            elif entry.key == "annotations" and not self.is_annotations_pending:
+                self._add_annotation(entry, categories=None)
+            self.counts[entry.key] += entry.index is not None
+        self._check_complete()
+        self.is_annotations_pending |= not self._used_categories <= self.categories.keys()
+        return reader.sha256
+
+    def read_annotations_again(self) -> None:
+        """Now that all images and categories are known."""
+        self.packed.clear()
+        self.bad_annotations.clear()
+        entries, _ = _open_entries(self.path)
+        for entry in entries:
+            if entry.key == "annotations" and entry.index is not None:
+                self._add_annotation(entry, self.categories)
+
+    def _begin(self, entry: Entry) -> None:
+        if entry.key not in _LISTS:
+            return
+        if entry.key in self._seen:
+            raise DataError(f"{self.path}: `{entry.key}` stands twice.", expected=_EXPECTED_FILE, hint=_HINT)
+        if not isinstance(entry.value, list):
+            problem = f"`{entry.key}` is {_type_name(entry.value)}."
+            raise DataError(f"{self.path}: {problem}", expected=f"`{entry.key}`: a list", hint=_HINT)
+        self.is_annotations_pending |= entry.key == "annotations" and "images" not in self._seen
+        self._seen.add(entry.key)
+
+    def _check_complete(self) -> None:
+        for key in _LISTS:
+            if key not in self._seen:
+                raise DataError(f"{self.path}: there is no `{key}`.", expected=f"`{key}`: a list", hint=_HINT)
+        if not self.counts["images"]:
+            raise DataError(f"{self.path}: `images` is empty.", expected="at least one image", hint=_HINT)
+        repeated = list(self._repeated)
+        if repeated:
+            raise DataError(
+                f"{self.path}: {len(repeated)} image ids are given more than once: {', '.join(repeated[:5])}"
+                f"{', ...' if len(repeated) > 5 else '.'}",
+                expected="every image id once",
+                hint="files that were merged need new ids; the split of an image follows from its id",
+            )
+
+    def _add_category(self, entry: Entry) -> None:
+        value, categories = entry.value, self.categories
+        category_id, name = (value.get("id"), value.get("name")) if isinstance(value, dict) else (None, None)
+        if not (_is_int(category_id) and 0 <= category_id <= MAX_ID and _is_text(name)):
+            problem = f"categories[{entry.index}] is {_shown(value)}."
+        elif category_id in categories:
+            problem = f"category id {category_id} is given to both {categories[category_id]!r} and {name!r}."
+        elif name in categories.values():
+            problem = f"two categories have the name {name!r}."
+        else:
+            categories[category_id] = name
+            return
+        raise DataError(f"{self.path}: {problem}", expected='distinct entries like {"id": 1, "name": "person"}')
+
+    def _add_image(self, entry: Entry) -> None:
+        try:
+            image_id = _parse_id(entry.value, "id")
+            source_id = str(image_id)
+            if source_id in self._seen_ids:
+                self._repeated[source_id] = None
+            self._seen_ids.add(source_id)
+            self.images[image_id] = None
+            self.images[image_id] = _parse_image(entry.value, image_id)
+        except BadRecord as bad:
+            name = _name(entry.value, f"images[{entry.index}]")
+            self.bad_images.append(Quarantined("image", name, bad.reason, bad.detail))
+
+    def _add_annotation(self, entry: Entry, categories: Mapping[int, str] | None) -> None:
+        value = entry.value
+        try:
+            image = _find_image(value, self.images)
+            if image is None:  # it goes with its image
+                return
+            annotation = _parse_annotation(value, image, categories)
+        except BadRecord as bad:
+            name = _name(value, f"annotations[{entry.index}]")
+            self.bad_annotations.append(Quarantined("annotation", name, bad.reason, bad.detail))
+            return
+        self._used_categories.add(annotation.category_id)
+        self.packed[image.id] += _pack(annotation)
+        if annotation.bbox_xywh_px is None:
+            name = _name(value, f"annotations[{entry.index}]")
+            detail = f"bbox={_shown(value.get('bbox'))} in image {image.id} of {image.width}x{image.height}"
+            self.bad_annotations.append(Quarantined("annotation", name, QuarantineReason.BAD_BOX, detail))
 
 
 def find_category(dataset: CocoDataset, name: str) -> int:
@@ -157,106 +311,59 @@ def find_category(dataset: CocoDataset, name: str) -> int:
 # Reading.
 
 
-def _read_file(path: str) -> bytes:
+def _open_entries(path: str) -> tuple[Iterator[Entry], EntryReader]:
+    """The file's entries and their reader; every problem of the file rises as a DataError while they are taken."""
+    files = FileReader()
+    problem = None
     try:
-        return Path(path).read_bytes()
+        file = files.open(path)
     except FileNotFoundError:
         problem = "no such file."
     except IsADirectoryError:
         problem = "this is a folder, not a file."
     except (OSError, ValueError) as error:
         problem = f"cannot be read: {error}."
-    raise DataError(f"{path}: {problem}", expected=_EXPECTED_FILE, hint=_HINT)
+    if problem is not None:
+        raise DataError(f"{path}: {problem}", expected=_EXPECTED_FILE, hint=_HINT)
+    reader = EntryReader(file)
+
+    def entries() -> Iterator[Entry]:
+        with file:
+            try:
+                yield from reader.entries()
+            except NotAnObjectError as error:
+                raise _not_coco(path, f"the JSON holds {_type_name(error.value)}.") from None
+            except OSError as error:
+                raise _not_coco(path, f"cannot be read: {error}.") from error
+            except (ValueError, RecursionError) as error:  # not text, a number of thousands of digits, too deep
+                raise _diagnose(path, error) from error
+
+    return entries(), reader
 
 
-def _read_object(uri: str) -> bytes:
-    try:
-        return FileReader().read(uri)
-    except OSError as error:
-        raise DataError(f"{uri}: cannot be read: {error}", expected=_EXPECTED_FILE, hint=_HINT) from error
-
-
-def _parse_json(data: bytes, path: str) -> dict[str, Any]:
+def _diagnose(path: str, found: Exception) -> DataError:
+    """What is wrong with the JSON, with its place in the file as it is."""
+    data = FileReader().read(path)
     if not data or data.isspace():
-        raise DataError(f"{path}: the file is empty.", expected=_EXPECTED_FILE, hint=_HINT)
-    try:
-        document = _load_without_outlines(data)
-    except json.JSONDecodeError as error:
-        problem = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-    except (ValueError, RecursionError) as error:  # not text, a number of thousands of digits, too deep
-        problem = f"not JSON: {error}."
-    else:
-        if isinstance(document, dict):
-            return document
-        problem = f"the JSON holds {_type_name(document)}."
+        return DataError(f"{path}: the file is empty.", expected=_EXPECTED_FILE, hint=_HINT)
     archive = data.startswith((b"\x1f\x8b", b"PK"))
-    raise DataError(
-        f"{path}: {problem}",
-        expected="a JSON object with `images`, `annotations` and `categories`",
-        hint="unpack it first: this is a compressed archive" if archive else _HINT,
+    hint = "unpack it first: this is a compressed archive" if archive else _HINT
+    try:
+        json.loads(data)
+    except json.JSONDecodeError as error:
+        return _not_coco(path, f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}.", hint)
+    except (ValueError, RecursionError) as error:
+        return _not_coco(path, f"not JSON: {error}.", hint)
+    return _not_coco(path, f"not JSON: {found}.", hint)
+
+
+def _not_coco(path: str, problem: str, hint: str = _HINT) -> DataError:
+    return DataError(
+        f"{path}: {problem}", expected="a JSON object with `images`, `annotations` and `categories`", hint=hint
     )
 
 
-def _load_without_outlines(data: bytes) -> Any:
-    """Parses JSON after cutting out the polygons: nine tenths of the file and of the time, and read by nothing here."""
-    try:
-        return json.loads(_OUTLINE.sub(b'"segmentation":0', data))
-    except (ValueError, RecursionError):
-        return json.loads(data)  # for the true place of the error
-
-
-def _list_entry(document: dict[str, Any], key: str, path: str) -> list[Any]:
-    value = document.get(key)
-    if isinstance(value, list):
-        return value
-    problem = f"`{key}` is {_type_name(value)}." if key in document else f"there is no `{key}`."
-    raise DataError(f"{path}: {problem}", expected=f"`{key}`: a list", hint=_HINT)
-
-
 # Records.
-
-
-def _parse_categories(entries: list[Any], path: str) -> dict[int, str]:
-    categories: dict[int, str] = {}
-    for index, entry in enumerate(entries):
-        category_id, name = (entry.get("id"), entry.get("name")) if isinstance(entry, dict) else (None, None)
-        if not (_is_int(category_id) and 0 <= category_id <= MAX_ID and _is_text(name)):
-            problem = f"categories[{index}] is {_shown(entry)}."
-        elif category_id in categories:
-            problem = f"category id {category_id} is given to both {categories[category_id]!r} and {name!r}."
-        elif name in categories.values():
-            problem = f"two categories have the name {name!r}."
-        else:
-            categories[category_id] = name
-            continue
-        raise DataError(f"{path}: {problem}", expected='distinct entries like {"id": 1, "name": "person"}')
-    return categories
-
-
-def _parse_images(entries: list[Any], path: str) -> tuple[dict[RecordId, ImageRecord | None], list[Quarantined]]:
-    """Images by id, without their annotations; None stands for one that was quarantined."""
-    images: dict[RecordId, ImageRecord | None] = {}
-    quarantined: list[Quarantined] = []
-    seen: Counter[str] = Counter()
-    for index, entry in enumerate(entries):
-        try:
-            image_id = _parse_id(entry, "id")
-            seen[str(image_id)] += 1
-            images[image_id] = None
-            images[image_id] = _parse_image(entry, image_id)
-        except BadRecord as bad:
-            quarantined.append(Quarantined("image", _name(entry, f"images[{index}]"), bad.reason, bad.detail))
-    if not entries:
-        raise DataError(f"{path}: `images` is empty.", expected="at least one image", hint=_HINT)
-    repeated = [image_id for image_id, count in seen.items() if count > 1]
-    if repeated:
-        raise DataError(
-            f"{path}: {len(repeated)} image ids are given more than once: {', '.join(repeated[:5])}"
-            f"{', ...' if len(repeated) > 5 else '.'}",
-            expected="every image id once",
-            hint="files that were merged need new ids; the split of an image follows from its id",
-        )
-    return images, quarantined
 
 
 def _parse_image(entry: dict[str, Any], image_id: RecordId) -> ImageRecord:
@@ -265,37 +372,7 @@ def _parse_image(entry: dict[str, Any], image_id: RecordId) -> ImageRecord:
         raise BadRecord(QuarantineReason.BAD_FILE_NAME, f"file_name={_shown(file_name)}")
     if not all(_is_int(side) and 0 < side <= MAX_SIDE for side in (width, height)):
         raise BadRecord(QuarantineReason.BAD_SIZE, f"width={_shown(width)}, height={_shown(height)}")
-    return ImageRecord(image_id, file_name, width, height, annotations=())
-
-
-def _parse_annotations(
-    entries: list[Any], images: Mapping[RecordId, ImageRecord | None], categories: Mapping[int, str]
-) -> tuple[defaultdict[RecordId, list[Annotation]], list[Quarantined]]:
-    """Annotations by image id, in the order of the file."""
-    annotations: defaultdict[RecordId, list[Annotation]] = defaultdict(list)
-    quarantined: list[Quarantined] = []
-    for index, entry in enumerate(entries):
-        name = _name(entry, f"annotations[{index}]")
-        try:
-            image = _find_image(entry, images)
-            if image is None:  # it goes with its image
-                continue
-            annotation = _parse_annotation(entry, image, categories)
-        except BadRecord as bad:
-            quarantined.append(Quarantined("annotation", name, bad.reason, bad.detail))
-            continue
-        annotations[image.id].append(annotation)
-        if annotation.bbox_xywh_px is None:
-            detail = f"bbox={_shown(entry.get('bbox'))} in image {image.id} of {image.width}x{image.height}"
-            quarantined.append(Quarantined("annotation", name, QuarantineReason.BAD_BOX, detail))
-    return annotations, quarantined
-
-
-def _annotation_order(annotation: Annotation) -> tuple[Any, ...]:
-    """By id, so that a file whose entries stand in another order makes the same examples; ids may come twice."""
-    box = annotation.bbox_xywh_px
-    by_id = isinstance(annotation.id, str), annotation.id
-    return *by_id, annotation.category_id, annotation.area, () if box is None else box, annotation.is_crowd
+    return ImageRecord(image_id, file_name, width, height)
 
 
 def _find_image(entry: object, images: Mapping[RecordId, ImageRecord | None]) -> ImageRecord | None:
@@ -305,18 +382,21 @@ def _find_image(entry: object, images: Mapping[RecordId, ImageRecord | None]) ->
     return images[image_id]
 
 
-def _parse_annotation(entry: dict[str, Any], image: ImageRecord, categories: Mapping[int, str]) -> Annotation:
-    annotation_id = _parse_id(entry, "id")
+def _parse_annotation(entry: dict[str, Any], image: ImageRecord, categories: Mapping[int, str] | None) -> Annotation:
+    """One annotation; its category is not looked up where `categories` is None."""
+    _parse_id(entry, "id")
     category_id = _field(entry, "category_id")
-    if not _is_int(category_id) or category_id not in categories:
+    if not _is_int(category_id) or not -MAX_ID <= category_id <= MAX_ID:
         raise BadRecord(QuarantineReason.UNKNOWN_CATEGORY, f"category_id={_shown(category_id)}")
+    if categories is not None and category_id not in categories:
+        raise BadRecord(QuarantineReason.UNKNOWN_CATEGORY, f"category_id={category_id}")
     area = _finite(_field(entry, "area"))
-    if area is None or area < 0:
+    if area is None or not 0 <= area <= MAX_AREA:
         raise BadRecord(QuarantineReason.BAD_AREA, f"area={_shown(entry['area'])}")
     is_crowd = entry.get("iscrowd", 0)  # left out by many COCO-format exports
     if is_crowd not in (0, 1):
         raise BadRecord(QuarantineReason.BAD_FIELD, f"iscrowd={_shown(is_crowd)}")
-    return Annotation(annotation_id, category_id, area, _parse_box(entry.get("bbox"), image), bool(is_crowd))
+    return Annotation(category_id, area, _parse_box(entry.get("bbox"), image), bool(is_crowd))
 
 
 def _parse_box(value: object, image: ImageRecord) -> BoxXywhPx | None:
@@ -326,6 +406,8 @@ def _parse_box(value: object, image: ImageRecord) -> BoxXywhPx | None:
     x, y, width, height = (_finite(number) for number in value)
     if x is None or y is None or width is None or height is None or width <= 0 or height <= 0:
         return None
+    assert image.width is not None
+    assert image.height is not None
     is_inside = x < image.width and y < image.height and x + width > 0 and y + height > 0
     return (x, y, width, height) if is_inside else None
 

@@ -10,8 +10,8 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
+from components import progress
 from components.dataset import QUARANTINE_FILE, DatasetSummary
-from components.example_gen.labeling import NEGATIVE, POSITIVE
 from components.example_gen.options import ExampleGenOptions
 from components.example_gen.plan import DatasetPlan, check_splits, plan_dataset
 from components.example_gen.quarantine import Quarantined, check_quarantine, render_quarantine
@@ -35,7 +35,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
         """
         options = ExampleGenOptions.from_json(exec_properties["options"])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        plan = plan_dataset(options)
+        plan = plan_dataset(options, lambda done, total: progress.report(done, total, "images looked at"))
         written = self._write(plan, options, examples.uri)
         quarantined = (*plan.quarantined, *written.quarantined)
         check_quarantine(
@@ -44,18 +44,14 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
             annotation_count=plan.annotation_count,
             limit=options.max_quarantined_fraction,
         )
-        summary = _summarize(plan, options, written, quarantined)
+        summary = _summarize(plan, written, quarantined)
         check_splits(
-            {
-                split: (by_label[plan.label_names[NEGATIVE]], by_label[plan.label_names[POSITIVE]])
-                for split, by_label in summary.counts.items()
-            },
+            {split: tuple(by_label.values()) for split, by_label in summary.counts.items()},
             label_names=plan.label_names,
-            shares={str(split): share for split, share in options.splits.items()},
         )
         summary.write(examples.uri)
         with gfile.GFile(f"{examples.uri}/{QUARANTINE_FILE}", "w") as file:
-            file.write(render_quarantine(quarantined))
+            file.write(render_quarantine(quarantined, plan.dropped))
         examples.span = 0
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples.split_names = artifact_utils.encode_split_names(sorted(summary.counts))
@@ -75,12 +71,10 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
         return read_summary(summary_path)
 
 
-def _summarize(
-    plan: DatasetPlan, options: ExampleGenOptions, written: ShardSummary, quarantined: tuple[Quarantined, ...]
-) -> DatasetSummary:
+def _summarize(plan: DatasetPlan, written: ShardSummary, quarantined: tuple[Quarantined, ...]) -> DatasetSummary:
     return DatasetSummary(
         label_names=plan.label_names,
-        positive=options.category,
+        positive=plan.positive,
         label_rule=plan.rule.id,
         label_rule_version=plan.rule.version,
         label_rule_digest=plan.rule.digest(),
@@ -90,6 +84,7 @@ def _summarize(
         },
         digest=f"{written.digest:064x}",
         fingerprint=plan.fingerprint,
-        quarantined=dict(sorted(Counter(q.reason.value for q in quarantined).items())),
+        quarantined=dict(Counter(str(entry.reason) for entry in quarantined)),
+        dropped=dict(Counter(str(entry.reason) for entry in plan.dropped)),
         reencoded=written.reencoded,
     )

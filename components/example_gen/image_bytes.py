@@ -66,34 +66,40 @@ class BadImage(BadRecord):
     """The bytes of an image that must be quarantined."""
 
 
-def check_image(data: bytes, *, width: int, height: int) -> CheckedImage:
+def check_image(data: bytes, *, width: int | None, height: int | None) -> CheckedImage:
     """Makes sure that TensorFlow can decode an image, at a small part of the cost of decoding it.
 
     Args:
       data: the file.
-      width: pixels, as the annotations state them.
-      height: pixels, as the annotations state them.
+      width: pixels, as the annotations state them; None where nothing states them.
+      height: likewise.
 
     Raises:
       BadImage: not an image, cut short, damaged, too large, or of another size than stated.
     """
-    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
-        raise BadImage(
-            QuarantineReason.TOO_LARGE,
-            f"{width}x{height} exceeds {MAX_PIXELS} pixels or {MAX_SIDE} pixels a side",
-        )
-    if data.startswith(_JPEG_MAGIC) and _is_safe_jpeg(data, width, height):
-        return CheckedImage(data, "jpeg", width, height, reencoded=False)
-    if data.startswith(_PNG_MAGIC) and _is_safe_png(data, width, height):
-        return CheckedImage(data, "png", width, height, reencoded=False)
-    return CheckedImage(_encode_as_png(data, width, height), "png", width, height, reencoded=True)
+    stated = None if width is None or height is None else (width, height)
+    if data.startswith(_JPEG_MAGIC) and (size := _safe_jpeg_size(data, stated)) is not None:
+        return CheckedImage(data, "jpeg", *size, reencoded=False)
+    if data.startswith(_PNG_MAGIC) and (size := _safe_png_size(data, stated)) is not None:
+        return CheckedImage(data, "png", *size, reencoded=False)
+    encoded, size = _encode_as_png(data, stated)
+    return CheckedImage(encoded, "png", *size, reencoded=True)
 
 
-def _check_size(found: tuple[int, int], width: int, height: int) -> None:
-    if found != (width, height):
+_Size = tuple[int, int]  # width, height
+
+
+def _check_size(found: _Size, stated: _Size | None) -> None:
+    for width, height in (found, stated or found):
+        if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+            raise BadImage(
+                QuarantineReason.TOO_LARGE,
+                f"{width}x{height} exceeds {MAX_PIXELS} pixels or {MAX_SIDE} pixels a side",
+            )
+    if stated is not None and found != stated:
         raise BadImage(
             QuarantineReason.SIZE_MISMATCH,
-            f"the file is {found[0]}x{found[1]}, the annotations say {width}x{height}",
+            f"the file is {found[0]}x{found[1]}, the annotations say {stated[0]}x{stated[1]}",
         )
 
 
@@ -104,9 +110,8 @@ _SOF_OTHER = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0x
 _SOF_PROGRESSIVE = 0xC2
 _SOS = 0xDA
 _EOI = b"\xff\xd9"
-# By the byte after 0xFF: whether it ends a scan. A stuffed zero, restarts and a further 0xFF do not.
-_ENDS_SCAN = np.ones(256, dtype=bool)
-_ENDS_SCAN[[0x00, *range(0xD0, 0xD8), 0xFF]] = False
+# A marker that ends a scan: 0xFF and a byte that is not a stuffed zero, a restart or a further 0xFF.
+_ENDS_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,18 +128,19 @@ class _JpegFrame:
     scan_at: int
 
 
-def _is_safe_jpeg(data: bytes, width: int, height: int) -> bool:
-    """Whether the file can stay as it is; False if Pillow has to read it."""
+def _safe_jpeg_size(data: bytes, stated: _Size | None) -> _Size | None:
+    """The image's size if the file can stay as it is; None if Pillow has to read it."""
     frame = _parse_jpeg(data)
-    _check_size((frame.width, frame.height), width, height)
+    size = frame.width, frame.height
+    _check_size(size, stated)
     if frame.process not in _SOF_HUFFMAN or frame.precision != 8 or frame.components not in (1, 3):
-        return False
+        return None
     has_one_scan = frame.process != _SOF_PROGRESSIVE and frame.scan_components == frame.components
     if _is_last_scan(data, frame.scan_at) and has_one_scan:
         _decode_jpeg(_header_of_one_pixel(data, frame), frame.components, (1, 1))
     else:
-        _decode_jpeg(data, frame.components, (width, height))
-    return True
+        _decode_jpeg(data, frame.components, size)
+    return size
 
 
 def _parse_jpeg(data: bytes) -> _JpegFrame:
@@ -193,15 +199,11 @@ def _is_last_scan(data: bytes, scan_at: int) -> bool:
     Raises:
       BadImage: there is no end, neither here nor after further segments and scans.
     """
-    rest = np.frombuffer(data, dtype=np.uint8, offset=scan_at)
-    codes_at = np.flatnonzero(rest[:-1] == 0xFF)
-    markers = scan_at + codes_at[_ENDS_SCAN[rest[codes_at + 1]]]
     at = scan_at
-    while (index := int(np.searchsorted(markers, at))) < len(markers):
-        at = int(markers[index])
-        if data[at : at + 2] == _EOI:
-            return index == 0
-        at = _segment_end(data, at)
+    while (marker := _ENDS_SCAN.search(data, at)) is not None:
+        if marker.group() == _EOI:
+            return at == scan_at
+        at = _segment_end(data, marker.start())
     raise BadImage(QuarantineReason.TRUNCATED, f"the JPEG stops at byte {len(data)}, inside a scan")
 
 
@@ -240,23 +242,24 @@ _MAX_CHUNK_BYTES = 8_000_000
 _ANCILLARY = re.compile(rb"(?!tRNS)[a-z][A-Za-z][A-Z][A-Za-z]")
 
 
-def _is_safe_png(data: bytes, width: int, height: int) -> bool:
-    """Whether the file can stay as it is; False if Pillow has to read it."""
+def _safe_png_size(data: bytes, stated: _Size | None) -> _Size | None:
+    """The image's size if the file can stay as it is; None if Pillow has to read it."""
     chunks = list(_parse_png(data))
     kinds = [kind for kind, _ in chunks]
     if kinds[0] != b"IHDR" or len(chunks[0][1]) != 13:
         raise BadImage(QuarantineReason.UNREADABLE, "the PNG does not start with its header")
-    *size, depth, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", chunks[0][1])
-    _check_size((size[0], size[1]), width, height)
+    width, height, depth, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", chunks[0][1])
+    _check_size((width, height), stated)
     if (depth, compression, filtering, interlace) != (8, 0, 0, 0) or colour not in _CHANNELS:
-        return False
-    return (
+        return None
+    is_safe = (
         _has_plain_layout(kinds)
         and _has_all_pixels(
             b"".join(content for kind, content in chunks if kind == b"IDAT"), height, width * _CHANNELS[colour]
         )
         and all(len(content) <= _MAX_CHUNK_BYTES for _, content in chunks)
     )
+    return (width, height) if is_safe else None
 
 
 def _parse_png(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -298,13 +301,13 @@ def _has_all_pixels(compressed: bytes, height: int, row_bytes: int) -> bool:
 # Everything else.
 
 
-def _encode_as_png(data: bytes, width: int, height: int) -> bytes:
-    """Any format that Pillow reads, as a PNG of 8-bit gray or RGB with nothing beside its pixels."""
+def _encode_as_png(data: bytes, stated: _Size | None) -> tuple[bytes, _Size]:
+    """Any format that Pillow reads, as a PNG of 8-bit gray or RGB with nothing beside its pixels, and its size."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as image:
-            _check_size(image.size, width, height)
+            _check_size(image.size, stated)
             pixels = _to_8_bit(image)
     except UnidentifiedImageError:
         raise _not_an_image(data) from None
@@ -315,10 +318,10 @@ def _encode_as_png(data: bytes, width: int, height: int) -> bytes:
     except Exception as error:  # Pillow's plugins raise whatever the damaged bytes lead them to
         reason = QuarantineReason.TRUNCATED if "truncated" in str(error) else QuarantineReason.UNREADABLE
         raise BadImage(reason, f"{type(error).__name__}: {error}") from error
-    _check_size(pixels.size, width, height)  # again: a TIFF may turn while it is loaded
+    _check_size(pixels.size, stated)  # again: a TIFF may turn while it is loaded
     encoded = io.BytesIO()
     pixels.save(encoded, "PNG")
-    return encoded.getvalue()
+    return encoded.getvalue(), pixels.size
 
 
 def _to_8_bit(image: "Image.Image") -> "Image.Image":

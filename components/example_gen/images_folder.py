@@ -1,4 +1,4 @@
-"""The images folder, local or `gs://`: which file an annotation's `file_name` means, and its bytes."""
+"""The images folder, local or `gs://`: which file a `file_name` means, which files there are, and their bytes."""
 
 import dataclasses
 import functools
@@ -6,21 +6,32 @@ import json
 import os
 import posixpath
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from components.errors import DataError
 from components.example_gen.quarantine import BadRecord, QuarantineReason
 
+_SPOOL_BYTES = 32 * 2**20
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file below the images folder: its real path, size in bytes, and a number that a new content changes."""
+    """A file below the images folder.
+
+    Attributes:
+      path: its real path, local or `gs://`.
+      size: bytes.
+      stamp: a number that a new content changes.
+      md5: digest of the content, where the storage knows it.
+    """
 
     path: str
     size: int
     stamp: int
+    md5: str | None = None
 
 
 FindFile = Callable[[str], ImageFile]
@@ -43,7 +54,16 @@ class FileReader:
         Raises:
           OSError: whatever the reason; the message says it.
         """
-        return self._read_object(path) if is_remote(path) else Path(path).read_bytes()
+        with self.open(path) as file:
+            return file.read()
+
+    def open(self, path: str) -> BinaryIO:
+        """A file for reading; an object is fetched into a temporary file first.
+
+        Raises:
+          OSError: whatever the reason; the message says it.
+        """
+        return self._fetch(path) if is_remote(path) else Path(path).open("rb", buffering=0)
 
     def read_image(self, path: str) -> bytes:
         """The bytes of one image.
@@ -58,19 +78,22 @@ class FileReader:
         except OSError as error:
             raise BadRecord(QuarantineReason.UNREADABLE, f"{path}: {error}") from None
 
-    def _read_object(self, uri: str) -> bytes:
+    def _fetch(self, uri: str) -> BinaryIO:
         from google.api_core.exceptions import GoogleAPIError, NotFound
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.storage import Client
 
         bucket, _, name = uri.removeprefix("gs://").partition("/")
+        file: Any = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115  # the caller closes it
         try:
             self._client = Client() if self._client is None else self._client
-            return bytes(self._client.bucket(bucket).blob(name).download_as_bytes())
+            self._client.bucket(bucket).blob(name).download_to_file(file)
         except NotFound as error:
             raise FileNotFoundError(str(error)) from error
         except (GoogleAPIError, GoogleAuthError, ValueError, IndexError) as error:
             raise OSError(str(error)) from error
+        file.seek(0)
+        return file  # type: ignore[no-any-return]
 
 
 def open_images_folder(folder: str) -> FindFile:
@@ -79,9 +102,7 @@ def open_images_folder(folder: str) -> FindFile:
 
 
 def _open_local_folder(folder: str) -> FindFile:
-    root = os.path.realpath(folder)
-    if not Path(root).is_dir():
-        raise _no_folder(folder, "not a folder" if Path(root).exists() else "no such folder")
+    root = _real_root(folder)
     real_folder = functools.cache(os.path.realpath)  # a system call per level; files share their folders
 
     def find_file(file_name: str) -> ImageFile:
@@ -105,20 +126,49 @@ def _open_local_folder(folder: str) -> FindFile:
     return find_file
 
 
-def _open_bucket(uri: str) -> FindFile:
-    """Lists the folder once; an object's generation changes with every write, as a file's time does."""
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage import Client
+def list_files(folder: str) -> list[str]:
+    """The names of all files below a folder, local or `gs://`, relative to it, sorted.
 
-    bucket, _, prefix = f"{uri.rstrip('/')}/".removeprefix("gs://").partition("/")
+    Links to folders are followed, each folder once, so that links in a circle end.
+
+    Raises:
+      DataError: if the folder cannot be listed.
+    """
+    if is_remote(folder):
+        prefix, files = _list_bucket(folder)
+        return sorted(name.removeprefix(prefix) for name in files if not name.endswith("/"))
+    root = _real_root(folder)
+    return sorted(_walk(root, "", {root}))
+
+
+def _walk(folder: str, below: str, seen: set[str]) -> Iterator[str]:
     try:
-        blobs = Client().list_blobs(bucket, prefix=prefix, fields="items(name,size,generation),nextPageToken")
-        files = {blob.name: ImageFile(f"gs://{bucket}/{blob.name}", blob.size, blob.generation) for blob in blobs}
-    except (GoogleAPIError, GoogleAuthError, OSError, ValueError, IndexError) as error:
-        raise _no_folder(uri, f"cannot be listed: {error}") from error
-    if not files:
-        raise _no_folder(uri, "no object has this prefix")
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise _no_folder(folder, f"cannot be listed: {error.strerror}") from error
+    for entry in entries:
+        try:
+            is_folder = entry.is_dir()
+        except OSError:  # a link to itself
+            is_folder = False
+        if not is_folder:
+            yield f"{below}{entry.name}"
+            continue
+        real = os.path.realpath(entry.path)
+        if real not in seen:
+            seen.add(real)
+            yield from _walk(entry.path, f"{below}{entry.name}/", seen)
+
+
+def _real_root(folder: str) -> str:
+    root = os.path.realpath(folder)
+    if not Path(root).is_dir():
+        raise _no_folder(folder, "not a folder" if Path(root).exists() else "no such folder")
+    return root
+
+
+def _open_bucket(uri: str) -> FindFile:
+    prefix, files = _list_bucket(uri)
 
     def find_file(file_name: str) -> ImageFile:
         try:
@@ -127,6 +177,24 @@ def _open_bucket(uri: str) -> FindFile:
             raise BadRecord(QuarantineReason.MISSING_FILE, f"no file {file_name} in {uri}") from None
 
     return find_file
+
+
+def _list_bucket(uri: str) -> tuple[str, dict[str, ImageFile]]:
+    """The folder's prefix, and its objects by name; an object's generation changes with every write, as a time does."""
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage import Client
+
+    bucket, _, prefix = f"{uri.rstrip('/')}/".removeprefix("gs://").partition("/")
+    fields = "items(name,size,generation,md5Hash),nextPageToken"
+    try:
+        blobs = Client().list_blobs(bucket, prefix=prefix, fields=fields)
+        files = {b.name: ImageFile(f"gs://{bucket}/{b.name}", b.size, b.generation, b.md5_hash) for b in blobs}
+    except (GoogleAPIError, GoogleAuthError, OSError, ValueError, IndexError) as error:
+        raise _no_folder(uri, f"cannot be listed: {error}") from error
+    if not files:
+        raise _no_folder(uri, "no object has this prefix")
+    return prefix, files
 
 
 def _relative(file_name: str) -> str:
@@ -144,6 +212,6 @@ def _check_inside(path: str, root: str) -> None:
 def _no_folder(folder: str, problem: str) -> DataError:
     return DataError(
         f"{folder}: {problem}.",
-        expected="the folder that the annotations' file_name is relative to",
+        expected="the folder that the annotations' file_name is relative to, or that holds a folder per class",
         hint="set data.images",
     )

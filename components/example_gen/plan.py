@@ -1,4 +1,4 @@
-"""The plan of a data set: which image goes where, with which label, before a byte of an image is read.
+"""The plan of a data set: which image goes where, with which label, before an image is decoded.
 
 The command's preflight and CocoExampleGen's executor both start here, so that what one accepts the other runs.
 """
@@ -6,18 +6,25 @@ The command's preflight and CocoExampleGen's executor both start here, so that w
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from components import features
 from components.errors import DataError
-from components.example_gen import coco, labeling, splits
+from components.example_gen import labeling
 from components.example_gen.coco import ImageRecord
-from components.example_gen.images_folder import FindFile, ImageFile, open_images_folder
+from components.example_gen.duplicates import find_duplicates
+from components.example_gen.image_looks import look_at_images
+from components.example_gen.images_folder import FileReader
+from components.example_gen.inventory import FoundImage, Inventory, take_inventory
+from components.example_gen.near_duplicates import find_near_duplicates, group_pairs
 from components.example_gen.options import ExampleGenOptions
-from components.example_gen.quarantine import BadRecord, Quarantined, QuarantineReason, check_quarantine
+from components.example_gen.quarantine import Dropped, DropReason, Quarantined, QuarantineReason, check_quarantine
+from components.example_gen.splits import assign_split, read_split_ids
 
-# Images of one split by label: counts[split][labeling.POSITIVE].
-SplitCounts = Mapping[str, tuple[int, int]]
+# Images of one split by label: counts[split][label].
+SplitCounts = Mapping[str, tuple[int, ...]]
+# Where copies and look-alikes of an image stay, if their splits are stated: held-out images are not moved.
+_HELD_OUT_FIRST = (features.TEST, features.EVAL, features.TRAIN)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,10 +32,10 @@ class LabeledImage:
     """One image to be written.
 
     Attributes:
-      record: what the annotations file says.
+      record: what its source says.
       split: one of `features.SPLITS`.
-      label: labeling.POSITIVE or labeling.NEGATIVE.
-      bucket: one of `labeling.SIZE_BUCKETS`, for the largest object of the category.
+      label: its place in `DatasetPlan.label_names`.
+      bucket: one of `labeling.SIZE_BUCKETS`, for the largest object that the rule counts.
       path: the file, local or `gs://`.
       size_bytes: of the file.
     """
@@ -46,136 +53,231 @@ class DatasetPlan:
     """What will be written, and what was left out.
 
     Attributes:
-      records: the images, sorted by id.
+      records: the images, in the order of the sources.
       label_names: by label, such as ("not-person", "person").
-      category_id: the COCO category that makes an image positive.
+      positive: the label that the others are the rest of; None where no label is special.
       rule: the rule that labelled them.
       quarantined: bad images and annotations found so far; bad bytes come to light when the images are read.
-      image_count, annotation_count: all that the annotations file lists, quarantined ones included.
+      dropped: good images that are left out on purpose.
+      image_count, annotation_count: all that the sources list, quarantined ones included.
       counts: images per split and label.
-      fingerprint: hex SHA-256 of the annotations file and of name, size and time of every image. A changed file
-        changes it.
+      fingerprint: hex SHA-256 of the annotations files, the id lists, and name, size and time of every image. A
+        changed file changes it.
     """
 
     records: tuple[LabeledImage, ...]
-    label_names: tuple[str, str]
-    category_id: int
+    label_names: tuple[str, ...]
+    positive: str | None
     rule: labeling.LabelRule
     quarantined: tuple[Quarantined, ...]
+    dropped: tuple[Dropped, ...]
     image_count: int
     annotation_count: int
     counts: SplitCounts
     fingerprint: str
 
 
-def plan_dataset(options: ExampleGenOptions) -> DatasetPlan:
-    """Reads the annotations, looks at the images folder, and decides every image's split and label.
+def plan_dataset(
+    options: ExampleGenOptions, on_progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> DatasetPlan:
+    """Reads the annotations or the class folders, and decides every image's label and split.
+
+    No image is read, but for those of equal size, which may be copies, and all of them where look-alikes are to be
+    grouped.
+
+    Args:
+      options: the config section `data`.
+      on_progress: told how many of how many images were looked at for look-alikes.
 
     Raises:
-      DataError: the annotations or the folder cannot be used (see `coco.read_annotations`), the category is
-        unknown, too much is bad (`check_quarantine`), or a split is of no use (`check_splits`).
+      DataError: the annotations or folders cannot be used (see `take_inventory`), an id list names unknown images,
+        too much is bad (`check_quarantine`), or a split is of no use (`check_splits`).
     """
-    find_file = open_images_folder(options.images)
-    dataset = coco.read_annotations(options.annotations)
-    category_id = coco.find_category(dataset, options.category)
-    label_names = (f"not-{options.category}", options.category)
-    files, bad_images = _find_files(dataset.images, find_file)
-    quarantined = (*dataset.quarantined, *bad_images)
+    inventory = take_inventory(options)
+    stated = _state_splits(inventory, options)
+    images, conflicting, copies = _without_copies(inventory, stated)
+    images, too_small = _without_unlabelled(images)
+    quarantined = (*inventory.quarantined, *conflicting)
     check_quarantine(
         quarantined,
-        image_count=dataset.image_count,
-        annotation_count=dataset.annotation_count,
+        image_count=inventory.image_count,
+        annotation_count=inventory.annotation_count,
         limit=options.max_quarantined_fraction,
     )
-    rule = labeling.LABEL_RULES[options.label_rule]
-    shares: dict[str, float] = dict(options.splits.items())
+    splits = _assign_splits(images, stated, options, on_progress)
     records = tuple(
         LabeledImage(
-            record=record,
-            split=splits.assign_split(record.source_id, shares, options.split_seed),
-            label=labeling.label_image(record, category_id, rule),
-            bucket=labeling.size_bucket(labeling.largest_area_fraction(record, category_id)),
-            path=file.path,
-            size_bytes=file.size,
+            record=image.record,
+            split=split,
+            label=image.label.label,
+            bucket=inventory.size_bucket(image.label),
+            path=image.file.path,
+            size_bytes=image.file.size,
         )
-        for record, file in files
+        for image, split in zip(images, splits, strict=True)
+        if image.label.label is not None
     )
-    counts = count_labels((image.split, image.label) for image in records)
-    check_splits(counts, label_names=label_names, shares=shares)
+    counts = count_labels(
+        ((image.split, image.label) for image in records),
+        splits={*options.shares, *stated.values()} if _leaves_some_to_shares(images, stated) else set(stated.values()),
+        label_count=len(inventory.label_names),
+    )
+    check_splits(counts, label_names=inventory.label_names)
     return DatasetPlan(
         records=records,
-        label_names=label_names,
-        category_id=category_id,
-        rule=rule,
+        label_names=inventory.label_names,
+        positive=inventory.positive,
+        rule=options.rule,
         quarantined=quarantined,
-        image_count=dataset.image_count,
-        annotation_count=dataset.annotation_count,
+        dropped=(*copies, *too_small),
+        image_count=inventory.image_count,
+        annotation_count=inventory.annotation_count,
         counts=counts,
-        fingerprint=_fingerprint(dataset.sha256, files),
+        fingerprint=_fingerprint(inventory, options),
     )
 
 
-# What is refused.
+# What is left out.
 
 
-def check_splits(counts: SplitCounts, *, label_names: Sequence[str], shares: Mapping[str, float]) -> None:
+def _without_copies(
+    inventory: Inventory, stated: Mapping[str, str]
+) -> tuple[list[FoundImage], list[Quarantined], list[Dropped]]:
+    """One image of each content: a copy in another split would be a leak, one with another label is an error."""
+    images = inventory.images
+    quarantined: list[Quarantined] = []
+    dropped: list[Dropped] = []
+    out: set[int] = set()
+    for group in find_duplicates(image.file for image in images):
+        if len({images[at].label.label for at in group}) > 1:
+            out.update(group)
+            for at in group:
+                other = next(images[o] for o in group if images[o].label.label != images[at].label.label)
+                detail = f"the same bytes as image {other.record.source_id}, which has another label"
+                quarantined.append(
+                    Quarantined("image", images[at].record.source_id, QuarantineReason.CONFLICTING_LABELS, detail)
+                )
+            continue
+        keep = min(group, key=lambda at: (_held_out_rank(stated.get(images[at].record.source_id)), at))
+        for at in group:
+            if at != keep:
+                out.add(at)
+                detail = f"the same bytes as image {images[keep].record.source_id}"
+                dropped.append(Dropped(images[at].record.source_id, DropReason.DUPLICATE, detail))
+    return [image for at, image in enumerate(images) if at not in out], quarantined, dropped
+
+
+def _without_unlabelled(images: Iterable[FoundImage]) -> tuple[list[FoundImage], list[Dropped]]:
+    kept: list[FoundImage] = []
+    dropped: list[Dropped] = []
+    for image in images:
+        if image.label.label is None:
+            detail = f"its largest object has {image.label.largest_fraction:.2%} of the image"
+            dropped.append(Dropped(image.record.source_id, DropReason.SMALL_OBJECTS_ONLY, detail))
+        else:
+            kept.append(image)
+    return kept, dropped
+
+
+# Splits.
+
+
+def _state_splits(inventory: Inventory, options: ExampleGenOptions) -> dict[str, str]:
+    """The split of every image for which a file, a folder or an id list states it."""
+    listed = read_split_ids({str(split): path for split, path in options.split_ids.items()})
+    known = {image.record.source_id for image in inventory.images}
+    known.update(entry.id for entry in inventory.quarantined if entry.kind == "image")
+    unknown = [source_id for source_id in listed if source_id not in known]
+    if unknown:
+        lists = ", ".join(options.split_ids.values())
+        raise DataError(
+            f"{len(unknown)} of {len(listed)} images of the id lists are not in the data: {', '.join(unknown[:5])}"
+            f"{', ...' if len(unknown) > 5 else '.'}",
+            expected=f"ids of images that {'data.annotations' if options.annotations else 'data.images'} names",
+            hint=f"add the annotations that {lists} was made for, or take the ids out of it",
+        )
+    stated = {image.record.source_id: image.split for image in inventory.images if image.split is not None}
+    if stated and options.split_ids:
+        raise DataError(
+            f"{options.images} holds a folder per split, and data.split_ids states splits too.",
+            expected="one of the two",
+            hint="leave data.split_ids out",
+        )
+    return stated | listed
+
+
+def _assign_splits(
+    images: Sequence[FoundImage],
+    stated: Mapping[str, str],
+    options: ExampleGenOptions,
+    on_progress: Callable[[int, int], None],
+) -> list[str]:
+    """The split of each image; look-alikes share one if the options ask for it."""
+    ids = [image.record.source_id for image in images]
+    splits = [stated.get(i) or assign_split(i, options.shares, options.split_seed) for i in ids]
+    if options.group_near_duplicates:
+        looks = look_at_images([image.file.path for image in images], on_progress)
+        pairs = find_near_duplicates([None if look is None else look.hash for look in looks])
+        for group in group_pairs(pairs):
+            leader = min(group, key=lambda at: (_held_out_rank(stated.get(ids[at])), ids[at]))
+            for at in group:
+                splits[at] = splits[leader]
+    return splits
+
+
+def _held_out_rank(split: str | None) -> int:
+    return len(_HELD_OUT_FIRST) if split is None else _HELD_OUT_FIRST.index(split)
+
+
+def _leaves_some_to_shares(images: Iterable[FoundImage], stated: Mapping[str, str]) -> bool:
+    return any(image.record.source_id not in stated for image in images)
+
+
+def count_labels(
+    labels: Iterable[tuple[str, int]], *, splits: Iterable[str], label_count: int
+) -> dict[str, tuple[int, ...]]:
+    """Images per split and label, from each image's (split, label); every split that is named has an entry."""
+    tally = Counter(labels)
+    wanted = {*splits, *features.REQUIRED_SPLITS}
+    return {
+        split: tuple(tally[split, label] for label in range(label_count))
+        for split in features.SPLITS
+        if split in wanted
+    }
+
+
+def check_splits(counts: SplitCounts, *, label_names: Sequence[str]) -> None:
     """Refuses a split that nothing can be learned from or measured on.
 
     Args:
       counts: images per split and label (`count_labels`).
       label_names: by label.
-      shares: the share of each split (`data.splits`).
 
     Raises:
-      DataError: a split has no image, or images of one label only.
+      DataError: a split has no image, or none of a label.
     """
     total = sum(map(sum, counts.values()))
     for split, by_label in sorted(counts.items(), key=lambda item: any(item[1])):  # empty ones first
         if not any(by_label):
             raise DataError(
-                f"the {split} split is empty: its share is {shares[split]:.0%} of {total} images.",
+                f"the {split} split is empty; there are {total} images in all.",
                 expected="at least one image of each label in every split",
                 hint="use more images, raise its share in data.splits, or set another data.split_seed",
             )
         if not all(by_label):
             tally = ", ".join(f"{name} {count}" for name, count in zip(label_names, by_label, strict=True))
+            missing = label_names[by_label.index(0)]
             raise DataError(
-                f"the {split} split has one label only: {tally}.",
-                expected="images of both labels in every split",
+                f"the {split} split has no image of the label {missing!r}: {tally}.",
+                expected="images of every label in every split",
                 hint="use more images, another data.category or another data.split_seed",
             )
 
 
-def count_labels(labels: Iterable[tuple[str, int]]) -> dict[str, tuple[int, int]]:
-    """Images per split and label, from each image's (split, label); every split has an entry."""
-    tally = Counter(labels)
-    return {split: (tally[split, labeling.NEGATIVE], tally[split, labeling.POSITIVE]) for split in features.SPLITS}
-
-
-def _find_files(
-    images: Iterable[ImageRecord], find_file: FindFile
-) -> tuple[list[tuple[ImageRecord, ImageFile]], list[Quarantined]]:
-    """The file of each image. One file under two ids could be trained on and evaluated on: the first id keeps it."""
-    found: list[tuple[ImageRecord, ImageFile]] = []
-    quarantined: list[Quarantined] = []
-    owners: dict[str, ImageRecord] = {}
-    for record in images:
-        try:
-            file = find_file(record.file_name)
-        except BadRecord as bad:
-            quarantined.append(Quarantined("image", record.source_id, bad.reason, bad.detail))
-            continue
-        owner = owners.setdefault(file.path, record)
-        if owner is record:
-            found.append((record, file))
-        else:
-            detail = f"{record.file_name} is the file of image {owner.source_id} too"
-            quarantined.append(Quarantined("image", record.source_id, QuarantineReason.DUPLICATE_FILE, detail))
-    return found, quarantined
-
-
-def _fingerprint(annotations_sha256: str, files: Iterable[tuple[ImageRecord, ImageFile]]) -> str:
-    digest = hashlib.sha256(annotations_sha256.encode())
-    for record, file in files:
-        digest.update(f"{record.file_name}\0{file.size}\0{file.stamp}\n".encode())
+def _fingerprint(inventory: Inventory, options: ExampleGenOptions) -> str:
+    digest = hashlib.sha256(inventory.digest.encode())
+    for path in options.split_ids.values():
+        digest.update(hashlib.sha256(FileReader().read(path)).digest())
+    for image in inventory.images:
+        digest.update(f"{image.record.file_name}\0{image.file.size}\0{image.file.stamp}\n".encode())
     return digest.hexdigest()

@@ -25,7 +25,7 @@ class QuarantineReason(enum.StrEnum):
     # What the images folder holds.
     MISSING_FILE = "missing_file"
     OUTSIDE_IMAGES_FOLDER = "outside_images_folder"
-    DUPLICATE_FILE = "duplicate_file"
+    CONFLICTING_LABELS = "conflicting_labels"
     # What the bytes are.
     NOT_AN_IMAGE = "not_an_image"
     TRUNCATED = "truncated"
@@ -41,6 +41,22 @@ class Quarantined:
     kind: Literal["image", "annotation"]
     id: str
     reason: QuarantineReason
+    detail: str
+
+
+class DropReason(enum.StrEnum):
+    """Why a good image was left out on purpose."""
+
+    DUPLICATE = "duplicate"  # another image has the very same bytes
+    SMALL_OBJECTS_ONLY = "small_objects_only"  # the label rule drops it
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Dropped:
+    """One image that was left out on purpose; no sign of bad data, and under no limit."""
+
+    id: str
+    reason: DropReason
     detail: str
 
 
@@ -92,6 +108,8 @@ def _quarantine_hint(reasons: Counter[QuarantineReason]) -> str:
     return "mend the records, or raise data.max_quarantined_fraction to leave them out"
 
 
-def render_quarantine(quarantined: Iterable[Quarantined]) -> str:
-    """JSON lines, one record each: {"kind": ..., "id": ..., "reason": ..., "detail": ...}; sorted."""
-    return "".join(json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n" for entry in sorted(quarantined))
+def render_quarantine(quarantined: Iterable[Quarantined], dropped: Iterable[Dropped]) -> str:
+    """JSON lines, one record each: {"kind": ..., "id": ..., "reason": ..., "detail": ...}; sorted, the dropped last."""
+    lines = [dataclasses.asdict(entry) for entry in sorted(quarantined)]
+    lines += [{"kind": "dropped", **dataclasses.asdict(entry)} for entry in sorted(dropped)]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -1,25 +1,32 @@
-"""From one labelled image to one serialized `tf.train.Example`, with slim's feature names."""
+"""From one labelled image to one serialized `tf.train.Example`, with slim's feature names, and into a TFRecord file.
 
+The bytes are put together here and not by TensorFlow, in the formats of tensorflow/core/example/feature.proto and
+tensorflow/core/lib/io/record_writer.h: it takes a tenth of the time, the image is not copied, and Beam's workers
+need not import TensorFlow. Tests hold the result against TensorFlow's own bytes.
+"""
+
+import functools
 import hashlib
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO
 
-import tensorflow as tf
+import google_crc32c
 
 from components import features
 from components.example_gen.coco import Annotation, ImageRecord
 from components.example_gen.image_bytes import CheckedImage
 
-
-def _bytes(*values: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+_LENGTH_DELIMITED = 2
 
 
-def _floats(values: Iterable[float]) -> tf.train.Feature:
-    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+def _tag(field: int) -> bytes:
+    return bytes([field << 3 | _LENGTH_DELIMITED])
 
 
-def _ints(values: Iterable[int]) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+# Fields of Example, Features, BytesList and map entries; the `oneof` of Feature.
+_FIRST, _SECOND = _tag(1), _tag(2)
+_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = _tag(1), _tag(2), _tag(3)
 
 
 def box_yxyx(annotation: Annotation, width: int, height: int) -> tuple[float, float, float, float] | None:
@@ -27,14 +34,14 @@ def box_yxyx(annotation: Annotation, width: int, height: int) -> tuple[float, fl
     if annotation.bbox_xywh_px is None:
         return None
     x, y, w, h = annotation.bbox_xywh_px
-    xmin, xmax = (min(max(edge / width, 0.0), 1.0) for edge in (x, x + w))
-    ymin, ymax = (min(max(edge / height, 0.0), 1.0) for edge in (y, y + h))
+    ymin, ymax = min(max(y / height, 0.0), 1.0), min(max((y + h) / height, 0.0), 1.0)
+    xmin, xmax = min(max(x / width, 0.0), 1.0), min(max((x + w) / width, 0.0), 1.0)
     return (ymin, xmin, ymax, xmax) if ymin < ymax and xmin < xmax else None
 
 
 def encode_example(
     record: ImageRecord, image: CheckedImage, *, label: int, label_text: str, largest_object: str
-) -> bytes:
+) -> tuple[bytes, bytes, bytes]:
     """Serializes one image with its label and all its boxes, of every category.
 
     Args:
@@ -45,30 +52,94 @@ def encode_example(
       largest_object: bucket of the largest labelled object, by which metrics are sliced.
 
     Returns:
-      A serialized `tf.train.Example` with the raw features of `components.features`.
+      A serialized `tf.train.Example` with the raw features of `components.features`, as protobuf's deterministic
+      serialization writes it, in three parts, of which the second is `image.data` itself.
     """
     boxed = [(a, box) for a in record.annotations if (box := box_yxyx(a, image.width, image.height)) is not None]
-    example = tf.train.Example(
-        features=tf.train.Features(
-            feature={
-                features.ENCODED: _bytes(image.data),
-                features.FORMAT: _bytes(image.format.encode()),
-                features.FILENAME: _bytes(record.file_name.encode()),
-                features.SOURCE_ID: _bytes(record.source_id.encode()),
-                features.SHA256: _bytes(hashlib.sha256(image.data).hexdigest().encode()),
-                features.HEIGHT: _ints([image.height]),
-                features.WIDTH: _ints([image.width]),
-                features.LABEL: _ints([label]),
-                features.LABEL_TEXT: _bytes(label_text.encode()),
-                features.YMIN: _floats(box[0] for _, box in boxed),
-                features.XMIN: _floats(box[1] for _, box in boxed),
-                features.YMAX: _floats(box[2] for _, box in boxed),
-                features.XMAX: _floats(box[3] for _, box in boxed),
-                features.OBJECT_CATEGORY: _ints(a.category_id for a, _ in boxed),
-                features.OBJECT_AREA: _floats(a.area for a, _ in boxed),
-                features.OBJECT_IS_CROWD: _ints(int(a.is_crowd) for a, _ in boxed),
-                features.LARGEST_OBJECT: _bytes(largest_object.encode()),
-            }
+    ymin, xmin, ymax, xmax = zip(*(box for _, box in boxed), strict=True) if boxed else ((), (), (), ())
+    # In the order of the keys.
+    before = _entry(features.LABEL, _ints([label])) + _entry(features.LABEL_TEXT, _text(label_text))
+    after = b"".join(
+        (
+            _entry(features.FILENAME, _text(record.file_name)),
+            _entry(features.FORMAT, _text(image.format)),
+            _entry(features.HEIGHT, _ints([image.height])),
+            _entry(features.SHA256, _text(hashlib.sha256(image.data).hexdigest())),
+            _entry(features.OBJECT_AREA, _floats([a.area for a, _ in boxed])),
+            _entry(features.XMAX, _floats(xmax)),
+            _entry(features.XMIN, _floats(xmin)),
+            _entry(features.YMAX, _floats(ymax)),
+            _entry(features.YMIN, _floats(ymin)),
+            _entry(features.OBJECT_CATEGORY, _ints([a.category_id for a, _ in boxed])),
+            _entry(features.OBJECT_IS_CROWD, _ints([int(a.is_crowd) for a, _ in boxed])),
+            _entry(features.LARGEST_OBJECT, _text(largest_object)),
+            _entry(features.SOURCE_ID, _text(record.source_id)),
+            _entry(features.WIDTH, _ints([image.width])),
         )
     )
-    return bytes(example.SerializeToString(deterministic=True))
+    size = len(image.data)
+    in_list = _FIRST + _varint(size)
+    in_feature = _BYTES_LIST + _varint(len(in_list) + size) + in_list
+    in_entry = _key(features.ENCODED) + _SECOND + _varint(len(in_feature) + size) + in_feature
+    before += _FIRST + _varint(len(in_entry) + size) + in_entry
+    in_features = len(before) + size + len(after)
+    return _FIRST + _varint(in_features) + before, image.data, after
+
+
+def _entry(key: str, feature: bytes) -> bytes:
+    """One entry of the map `Features.feature`."""
+    return _field(_FIRST, _key(key) + _field(_SECOND, feature))
+
+
+@functools.cache
+def _key(key: str) -> bytes:
+    return _field(_FIRST, key.encode())
+
+
+def _text(value: str) -> bytes:
+    return _field(_BYTES_LIST, _field(_FIRST, value.encode()))
+
+
+def _floats(values: Sequence[float]) -> bytes:
+    return _field(_FLOAT_LIST, _field(_FIRST, struct.pack(f"<{len(values)}f", *values)) if values else b"")
+
+
+def _ints(values: Sequence[int]) -> bytes:
+    return _field(_INT64_LIST, _field(_FIRST, b"".join(map(_varint, values))) if values else b"")
+
+
+def _field(tag: bytes, content: bytes) -> bytes:
+    return tag + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    """A number in 0...2^64-1, seven bits a byte, the lowest first."""
+    if value < 0x80:
+        return bytes((value,))
+    groups = bytearray()
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+class TFRecordFile:
+    """Writes records to an open binary file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, parts: Iterable[bytes]) -> None:
+        """One record, the parts put together."""
+        parts = tuple(parts)
+        length = struct.pack("<Q", sum(map(len, parts)))
+        crc = 0
+        for part in parts:
+            crc = google_crc32c.extend(crc, part)
+        for part in (length, _masked(google_crc32c.value(length)), *parts, _masked(crc)):
+            self._file.write(part)
+
+
+def _masked(crc: int) -> bytes:
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)

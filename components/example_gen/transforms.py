@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
-import tensorflow as tf
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
 from pydantic import TypeAdapter
 
 from components import progress
@@ -16,7 +17,7 @@ from components.example_gen.image_bytes import check_image
 from components.example_gen.images_folder import FileReader
 from components.example_gen.plan import LabeledImage
 from components.example_gen.quarantine import BadRecord, Quarantined
-from components.example_gen.records import encode_example
+from components.example_gen.records import TFRecordFile, encode_example
 from components.example_gen.shards import Shard
 
 _DIGEST_MODULUS = 2**256
@@ -28,7 +29,7 @@ class ShardSummary:
 
     Attributes:
       counts: examples per split and label name.
-      digest: sum, modulo 2**256, of the SHA-256 of every serialized example with its split.
+      digest: sum, modulo 2**256, of the SHA-256 of every example with its split.
       reencoded: images that TensorFlow could not have decoded as they were.
       quarantined: images that were left out, and why.
     """
@@ -53,14 +54,18 @@ _SUMMARY = TypeAdapter(ShardSummary)
 
 def write_summary(summary: ShardSummary, path: str) -> None:
     """Hands a pipeline's result to whoever waits for it, through a file that both can reach."""
-    with tf.io.gfile.GFile(path, "wb") as file:
+    with _create(path) as file:
         file.write(_SUMMARY.dump_json(summary))
 
 
 def read_summary(path: str) -> ShardSummary:
     """Reads what `write_summary` wrote."""
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         return _SUMMARY.validate_json(file.read())
+
+
+def _create(path: str) -> Any:
+    return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 class _ImageCount:
@@ -93,11 +98,11 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
         """Writes to a temporary name and renames, so that a retried bundle never leaves half a file."""
         path = f"{self._directory}/{shard.file_name}"
         temporary = f"{self._directory}/{shard.split}-{shard.index:05d}.tmp"
-        tf.io.gfile.makedirs(path.rpartition("/")[0])
         counts: Counter[str] = Counter()
         quarantined: list[Quarantined] = []
         digest = reencoded = 0
-        with tf.io.TFRecordWriter(temporary) as writer:
+        with _create(temporary) as file:
+            writer = TFRecordFile(file)
             for image in shard.images:
                 self._counter.add(self._total)
                 try:
@@ -108,11 +113,12 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
                 writer.write(example)
                 counts[self._label_names[image.label]] += 1
                 reencoded += was_reencoded
-                digest += int.from_bytes(hashlib.sha256(shard.split.encode() + example).digest(), "big")
-        tf.io.gfile.rename(temporary, path, overwrite=True)
+                digest += _digest(shard.split, example)
+        _make_folder(path.rpartition("/")[0])
+        FileSystems.rename([temporary], [path])
         yield ShardSummary({shard.split: dict(counts)}, digest % _DIGEST_MODULUS, reencoded, tuple(quarantined))
 
-    def _encode(self, image: LabeledImage) -> tuple[bytes, bool]:
+    def _encode(self, image: LabeledImage) -> tuple[tuple[bytes, bytes, bytes], bool]:
         record = image.record
         checked = check_image(self._reader.read_image(image.path), width=record.width, height=record.height)
         example = encode_example(
@@ -123,6 +129,21 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
             largest_object=image.bucket,
         )
         return example, checked.reencoded
+
+
+def _digest(split: str, example: tuple[bytes, bytes, bytes]) -> int:
+    """SHA-256 of an example and its split. The image is in it by its own digest, which stands among the features."""
+    before, _, after = example
+    return int.from_bytes(hashlib.sha256(split.encode() + before + after).digest(), "big")
+
+
+def _make_folder(path: str) -> None:
+    """Another worker may make it at the same time."""
+    try:
+        FileSystems.mkdirs(path)
+    except OSError:
+        if not FileSystems.exists(path):
+            raise
 
 
 @dataclass(eq=False)  # not frozen: Beam writes a transform's label into it

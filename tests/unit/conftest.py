@@ -72,23 +72,23 @@ def encoded_images(encode) -> list[EncodedImage]:
 @pytest.fixture(scope="session")
 def raw_examples(encoded_images) -> list[bytes]:
     """`encoded_images` as raw examples, every other one with a person."""
-    from components.example_gen.coco import Annotation, ImageRecord
+    from components.example_gen.coco import Annotation, ImageRecord, pack_annotations
     from components.example_gen.image_bytes import CheckedImage
     from components.example_gen.records import encode_example
 
     examples = []
     for number, image in enumerate(encoded_images):
-        person = Annotation(number, 1, image.width * image.height / 4, (1.0, 1.0, 3.0, 2.5), is_crowd=False)
-        record = ImageRecord(number, f"{image.name}.img", image.width, image.height, (person,) if number % 2 else ())
-        examples.append(
-            encode_example(
-                record,
-                CheckedImage(image.data, image.format, image.width, image.height, reencoded=False),
-                label=number % 2,
-                label_text=("not-person", "person")[number % 2],
-                largest_object=("none", "over_10%")[number % 2],
-            )
+        person = Annotation(1, image.width * image.height / 4, (1.0, 1.0, 3.0, 2.5), is_crowd=False)
+        objects = pack_annotations((person,) if number % 2 else ())
+        record = ImageRecord(number, f"{image.name}.img", image.width, image.height, objects)
+        parts = encode_example(
+            record,
+            CheckedImage(image.data, image.format, image.width, image.height, reencoded=False),
+            label=number % 2,
+            label_text=("not-person", "person")[number % 2],
+            largest_object=("none", "over_10%")[number % 2],
         )
+        examples.append(b"".join(parts))
     return examples
 
 
@@ -114,7 +114,7 @@ def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
     from tensorflow_metadata.proto.v0 import schema_pb2
     from tfx_bsl.public import tfxio
 
-    from components.data_validation.schema import schema_text
+    from components.data_validation.schema import raw_schema_text
     from components.transform.options import TransformOptions
     from components.transform.preprocessing import preprocessing_fn
 
@@ -124,7 +124,7 @@ def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
         with pa.OSFile(str(root / "batch"), "wb") as file, pa.ipc.new_stream(file, batch[0].schema) as writer:
             writer.write_batch(batch[0])
 
-    schema = text_format.Parse(schema_text(), schema_pb2.Schema())
+    schema = text_format.Parse(raw_schema_text(2), schema_pb2.Schema())
     source = tfxio.TFExampleBeamRecord(physical_format="inmem", telemetry_descriptors=["tests"], schema=schema)
     config = {"options": TransformOptions(side=GRAPH_SIDE).to_json()}
     options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])

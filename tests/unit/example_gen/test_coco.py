@@ -1,5 +1,7 @@
 import hashlib
+import itertools
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -61,8 +63,8 @@ def test_read_annotations_complete_file_gives_images_sorted_with_their_annotatio
     dataset = read([image("b"), image(2), image(1)], [annotation(10, segmentation=[[1.5, 2e-1, -3]]), crowd])
     assert [record.id for record in dataset.images] == [1, 2, "b"]
     assert [record.source_id for record in dataset.images] == ["1", "2", "b"]
-    assert dataset.images[0].annotations == (coco.Annotation(10, 1, 20.5, (1.0, 2.0, 30.0, 40.0), False),)
-    assert dataset.images[1].annotations == (coco.Annotation(11, 1, 3.0, (1.0, 2.0, 30.0, 40.0), True),)
+    assert list(dataset.images[0].annotations) == [coco.Annotation(1, 20.5, (1.0, 2.0, 30.0, 40.0), False)]
+    assert list(dataset.images[1].annotations) == [coco.Annotation(1, 3.0, (1.0, 2.0, 30.0, 40.0), True)]
     assert dataset.categories == {1: "person", 18: "dog"}
     assert (dataset.image_count, dataset.annotation_count, dataset.quarantined) == (3, 2, ())
     assert dataset.sha256 == hashlib.sha256((tmp_path / "instances.json").read_bytes()).hexdigest()
@@ -208,6 +210,8 @@ def test_read_annotations_annotation_of_quarantined_image_is_not_listed_again(re
         (annotation(11, area=float("nan")), "11", QuarantineReason.BAD_AREA),
         (annotation(11, area=float("inf")), "11", QuarantineReason.BAD_AREA),
         (annotation(11, area=10**400), "11", QuarantineReason.BAD_AREA),
+        (annotation(11, area=1e39), "11", QuarantineReason.BAD_AREA),
+        (annotation(11, category_id=10**30), "11", QuarantineReason.UNKNOWN_CATEGORY),
         (annotation(11, area="20"), "11", QuarantineReason.BAD_AREA),
         (annotation(11, area=True), "11", QuarantineReason.BAD_AREA),
         (annotation(11, area=None), "11", QuarantineReason.BAD_AREA),
@@ -217,7 +221,7 @@ def test_read_annotations_annotation_of_quarantined_image_is_not_listed_again(re
 def test_read_annotations_bad_annotation_is_quarantined(read, bad, name, reason):
     dataset = read(annotations=[annotation(10), bad])
     assert [(q.kind, q.id, q.reason) for q in dataset.quarantined] == [("annotation", name, reason)]
-    assert [a.id for a in dataset.images[0].annotations] == [10]
+    assert [a.area for a in dataset.images[0].annotations] == [20.5]
     assert dataset.annotation_count == 2
 
 
@@ -239,24 +243,77 @@ def test_read_annotations_bad_annotation_is_quarantined(read, bad, name, reason)
 )
 def test_read_annotations_degenerate_box_keeps_the_annotation_without_it(read, bbox):
     dataset = read(annotations=[annotation(10, bbox=bbox)])
-    assert dataset.images[0].annotations == (coco.Annotation(10, 1, 20.5, None, False),)
+    assert list(dataset.images[0].annotations) == [coco.Annotation(1, 20.5, None, False)]
     assert [(q.kind, q.id, q.reason) for q in dataset.quarantined] == [("annotation", "10", QuarantineReason.BAD_BOX)]
 
 
 def test_read_annotations_missing_box_keeps_the_annotation_without_it(read):
     dataset = read(annotations=[without(annotation(10), "bbox")])
-    assert dataset.images[0].annotations[0].bbox_xywh_px is None
+    assert next(dataset.images[0].annotations).bbox_xywh_px is None
     assert dataset.quarantined[0].reason is QuarantineReason.BAD_BOX
 
 
 def test_read_annotations_box_reaching_beyond_the_image_is_kept(read):
-    assert read(annotations=[annotation(bbox=[-5, -5, 500, 6])]).images[0].annotations[0].bbox_xywh_px is not None
+    assert next(read(annotations=[annotation(bbox=[-5, -5, 500, 6])]).images[0].annotations).bbox_xywh_px is not None
 
 
 def test_read_annotations_zero_area_and_missing_iscrowd_are_kept(read):
     dataset = read(annotations=[without(annotation(area=0), "iscrowd")])
-    assert dataset.images[0].annotations[0].area == 0.0
+    assert next(dataset.images[0].annotations).area == 0.0
     assert dataset.quarantined == ()
+
+
+ORDERS = list(itertools.permutations(["images", "annotations", "categories"]))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_read_annotations_lists_in_any_order_give_the_same(tmp_path, order):
+    bad = [annotation(11, category_id=99), annotation(12, image_id=7), annotation(13, area=-1)]
+    document = {
+        "images": [image(1), image(2, width=0)],
+        "annotations": [annotation(10), *bad, annotation(14, image_id=2)],
+        "categories": [PERSON, DOG],
+    }
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps({key: document[key] for key in order}))
+    dataset = coco.read_annotations(str(path))
+    assert {(q.id, q.reason) for q in dataset.quarantined} == {
+        ("2", QuarantineReason.BAD_SIZE),
+        ("11", QuarantineReason.UNKNOWN_CATEGORY),
+        ("12", QuarantineReason.UNKNOWN_IMAGE),
+        ("13", QuarantineReason.BAD_AREA),
+    }
+    assert len(dataset.quarantined) == 4
+    assert [list(record.annotations) for record in dataset.images] == [
+        [coco.Annotation(1, 20.5, (1.0, 2.0, 30.0, 40.0), False)]
+    ]
+    assert (dataset.image_count, dataset.annotation_count) == (2, 5)
+
+
+def test_read_annotations_list_that_stands_twice_is_refused(refuse):
+    assert "`images` stands twice" in refuse(b'{"images": [], "categories": [], "images": []}').message
+
+
+def test_read_annotations_annotations_in_another_order_are_the_same_record(read):
+    objects = [annotation(n, area=n, category_id=(1, 18)[n % 2]) for n in range(9)]
+    assert read(annotations=objects).images == read(annotations=objects[::-1]).images
+
+
+def test_read_annotations_memory_does_not_grow_with_the_polygons(tmp_path):
+    outline = [[float(n) for n in range(300)]]
+    path = tmp_path / "instances.json"
+    with path.open("w") as file:
+        file.write('{"images": [' + json.dumps(image()) + '], "annotations": [')
+        text = json.dumps(annotation(segmentation=outline))
+        file.write(",".join([text] * 12_000))
+        file.write('], "categories": [{"id": 1, "name": "person"}]}')
+    assert path.stat().st_size > 20e6
+    tracemalloc.start()
+    dataset = coco.read_annotations(str(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert dataset.annotation_count == 12_000
+    assert peak < path.stat().st_size
 
 
 def test_read_annotations_long_value_is_shortened_in_the_detail(read):

@@ -30,7 +30,7 @@ class Dataset:
             for n in range(0, 40, 2)
         ]
         for image in self.images:
-            (self.folder / image["file_name"]).write_bytes(b"x")
+            (self.folder / image["file_name"]).write_bytes(b"image %d" % image["id"])
 
     def options(self, **changes):
         path = self.root / "instances.json"
@@ -62,14 +62,14 @@ def dataset(tmp_path):
 def test_plan_dataset_good_set_labels_and_splits_every_image(dataset):
     result = dataset.plan()
     assert [image.record.id for image in result.records] == list(range(40))
-    assert [image.label for image in result.records] == [labeling.POSITIVE, labeling.NEGATIVE] * 20
+    assert [image.label for image in result.records] == [1, labeling.NEGATIVE] * 20
     assert [image.bucket for image in result.records] == ["over_10%", "none"] * 20
     assert result.records[3].path == str(dataset.folder / "3.jpg")
     assert result.label_names == ("not-person", "person")
-    assert (result.category_id, result.rule, result.quarantined) == (1, labeling.SLIM, ())
+    assert (result.positive, result.rule, result.quarantined) == ("person", labeling.LABEL_RULES["slim"], ())
     assert (result.image_count, result.annotation_count) == (40, 20)
     assert {split: sum(by_label) for split, by_label in result.counts.items()}.keys() == {"train", "eval"}
-    assert sum(by_label[labeling.POSITIVE] for by_label in result.counts.values()) == 20
+    assert sum(by_label[1] for by_label in result.counts.values()) == 20
     for split, by_label in result.counts.items():
         assert by_label[0] == sum(i.split == split and i.label == 0 for i in result.records)
 

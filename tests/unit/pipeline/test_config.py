@@ -55,7 +55,9 @@ def refuse(read):
 def test_read_config_minimal_file_fills_in_the_defaults(read):
     config = read()
     assert (config.transform.side, config.transform.channels) == (96, 1)
-    assert config.data.label_rule == "slim"
+    assert config.data.rule.id == "slim"
+    assert config.data.categories == ("person",)
+    assert config.data.shares == {"train": 0.8, "eval": 0.2}
     assert config.run.beam_pipeline_args == ("--direct_running_mode=in_memory", "--direct_num_workers=1")
     assert config.gates.float_.min_accuracy == 0.5
     assert config.release_uri == "/r/releases"
@@ -173,10 +175,23 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ("run=/r", "run: input should be an object; received '/r'"),
         ("trainer.optimizer=adam", "trainer.optimizer: "),
         ("trainer.optimizer.name=sgd", "trainer.optimizer: input tag 'sgd' found using 'name' does not match"),
-        ("data.splits={train: 0.8, test: 0.2}", "data.splits.test: input should be 'train' or 'eval'"),
-        ("data.splits={train: 0.8, eval: 0.3}", "data: splits: expected positive shares that add up to 1"),
-        ("data.splits={train: 1.0}", "data: splits: expected the keys train, eval"),
-        ("data.label_rule=slimm", "data.label_rule: input should be 'slim'; received 'slimm'"),
+        ("data.splits={train: 0.8, dev: 0.2}", "data.splits.dev: input should be 'train', 'eval' or 'test'"),
+        ("data.splits={train: 0.8, test: 0.2}", "data.splits: expected train, eval; there is no eval"),
+        ("data.splits={train: 0.8, eval: 0.3}", "data.splits: expected positive shares that add up to 1"),
+        ("data.splits={train: 1.0}", "data.splits: expected train, eval; there is no eval"),
+        ("data.label_rule=slimm", "data.label_rule: input should be 'slim', 'slim-download', 'pyvww'"),
+        ("data.label_rule={min_area_fraction: x}", "data.label_rule.min_area_fraction: input should be a valid number"),
+        ("data.label_rule={min_area_fraction: 1.5}", "data.label_rule.min_area_fraction: input should be less than 1"),
+        ("data.label_rule={min_area: 0.1}", "data.label_rule.min_area: unknown key; did you mean min_area_fraction?"),
+        ("data.annotations=[a, 3]", "data.annotations.1: input should be a valid string; received 3"),
+        ("data.annotations={dev: a}", "data.annotations.dev: input should be 'train', 'eval' or 'test'"),
+        ("data.annotations={train: a}", "data.splits: expected train, eval; there is no eval"),
+        ("data.images=[a, b]", "data.images: expected one folder for all annotations files, or one for each"),
+        ("data.category=[cat, cat]", "data.category: expected different names"),
+        ("data.category=[cat, background]", "data.category: expected different names"),
+        ("data.category=[]", "data.category: expected different names, at least one"),
+        ("data.format=image_folder", "data.annotations: has no meaning with format=image_folder"),
+        ("data.split_ids={dev: ids.txt}", "data.split_ids.dev: input should be 'train', 'eval' or 'test'"),
         ("run.beam_pipeline_args=--x", "run.beam_pipeline_args: input should be a valid"),
         ("release.c_name=Person", "release.c_name: string should match pattern"),
     ],
@@ -340,15 +355,14 @@ def test_read_config_checked_in_file_is_valid_with_data_paths(path):
     config = read_config(str(path), ["data.annotations=/d/instances.json", "data.images=/d/images"])
     assert config.name == path.stem
     assert config.run.root == f"{Path.cwd()}{os.sep}runs/{path.stem}"
-    assert set(config.data.splits) == {"train", "eval"}
+    assert set(config.data.shares) == {"train", "eval"}
 
 
 def test_read_config_recipe_without_data_names_what_to_set():
     with pytest.raises(ConfigError) as caught:
         read_config(str(CONFIGS / "vww_mobilenet_v1_025_96_gray.yaml"))
     message = str(caught.value)
-    assert "data.annotations: missing; pass --set data.annotations=VALUE" in message
-    assert "data.images: missing; pass --set data.images=VALUE" in message
+    assert "data.annotations, images: missing; pass --set data.annotations=PATH --set data.images=PATH" in message
 
 
 def test_read_config_both_named_recipes_are_there():

@@ -1,0 +1,148 @@
+"""A folder per class: which image has which label, and in which split where folders state that too.
+
+    images/                     images/
+      no-pikachu/                 train/
+        a.jpg                       no-pikachu/a.jpg
+      pikachu/                      pikachu/b.png
+        2024/b.png                eval/
+                                    no-pikachu/c.webp
+                                    pikachu/d.bmp
+
+A folder below a class belongs to the class. Labels are the class folders' names, sorted. `val`, `valid` and
+`validation` are read as `eval`. Without an `eval` folder, the images of `train` are shared out by their ids.
+"""
+
+import dataclasses
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from components import features
+from components.errors import DataError
+from components.example_gen.images_folder import list_files
+from components.example_gen.quarantine import BadRecord, QuarantineReason
+
+SPLIT_FOLDERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        features.TRAIN: features.TRAIN,
+        features.EVAL: features.EVAL,
+        "val": features.EVAL,
+        "valid": features.EVAL,
+        "validation": features.EVAL,
+        features.TEST: features.TEST,
+    }
+)
+IMAGE_SUFFIXES: Final = frozenset(
+    {
+        *(".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm"),
+        *(".tif", ".tiff", ".webp"),
+    }
+)
+_LAYOUT = "one folder per class, such as pikachu/ and no-pikachu/, or train/ and eval/ that hold such folders"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FolderImage:
+    """One image: its path below the images folder, the class folder, and the split where a folder states one."""
+
+    file_name: str
+    label_name: str
+    split: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FolderContent:
+    """What an images folder holds.
+
+    Attributes:
+      images: sorted by file name.
+      label_names: the classes, sorted.
+      ignored: files without an image's suffix, or outside of any class, by suffix.
+    """
+
+    images: tuple[FolderImage, ...]
+    label_names: tuple[str, ...]
+    ignored: dict[str, int]
+
+
+def read_image_folder(folder: str) -> FolderContent:
+    """Lists the images of a folder per class; hidden files and folders are passed over.
+
+    Args:
+      folder: local, or `gs://bucket/prefix`.
+
+    Raises:
+      DataError: the folder cannot be listed, has fewer than two classes or two of one name, or mixes classes with
+        folders of splits.
+    """
+    names = [name for name in list_files(folder) if not any(part.startswith(".") for part in name.split("/"))]
+    has_splits = _has_split_folders(folder, names)
+    ignored: Counter[str] = Counter()
+    images: list[FolderImage] = []
+    for name in names:
+        parts = name.split("/")
+        split = SPLIT_FOLDERS[parts.pop(0)] if has_splits and len(parts) > 1 else None
+        suffix = f".{parts[-1].rpartition('.')[2]}".lower() if "." in parts[-1] else ""
+        if len(parts) == 1 or suffix not in IMAGE_SUFFIXES:
+            ignored[suffix or "no suffix"] += 1
+            continue
+        images.append(FolderImage(name, parts[0], split))
+    label_names = sorted({image.label_name for image in images})
+    _check_classes(folder, label_names)
+    if has_splits and not any(image.split == features.EVAL for image in images):
+        images = [dataclasses.replace(i, split=None) if i.split == features.TRAIN else i for i in images]
+    return FolderContent(tuple(images), tuple(label_names), dict(ignored))
+
+
+def check_file_name(name: str) -> None:
+    """Refuses a name that is no text, which examples and manifests could not hold.
+
+    Raises:
+      BadRecord: the name's bytes are not UTF-8.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise BadRecord(QuarantineReason.BAD_FILE_NAME, f"{name!a} is not UTF-8") from None
+
+
+def _has_split_folders(folder: str, names: Iterable[str]) -> bool:
+    """Whether the folders at the top are splits and not classes."""
+    tops = {name.partition("/")[0] for name in names if "/" in name}
+    splits = sorted(tops & SPLIT_FOLDERS.keys())
+    by_split: defaultdict[str, list[str]] = defaultdict(list)
+    for top in splits:
+        by_split[SPLIT_FOLDERS[top]].append(top)
+    if clash := next((tops for tops in by_split.values() if len(tops) > 1), None):
+        raise DataError(f"{folder}: {' and '.join(clash)} are the same split.", expected=_LAYOUT, hint="merge them")
+    if splits and len(splits) < len(tops):
+        others = sorted(tops - SPLIT_FOLDERS.keys())
+        raise DataError(
+            f"{folder}: holds the split folder {splits[0]!r} beside {others[0]!r}.",
+            expected=_LAYOUT,
+            hint=f"move {others[0]!r} into the splits, or rename {splits[0]!r} if it is a class",
+        )
+    return bool(splits)
+
+
+def _check_classes(folder: str, label_names: list[str]) -> None:
+    if len(label_names) < 2:
+        found = f"one class folder with images, {label_names[0]!r}" if label_names else "no class folder with images"
+        raise DataError(
+            f"{folder}: holds {found}.",
+            expected=_LAYOUT,
+            hint="set data.images to the folder above the classes; images without the object need a folder too",
+        )
+    folded: dict[str, str] = {}
+    for name in label_names:
+        if not name.isprintable():
+            raise DataError(f"{folder}: the class folder {name!a} has no printable name.", hint="rename it")
+        other = folded.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name:
+            raise DataError(
+                f"{folder}: the class folders {other!r} and {name!r} differ in the case or coding of letters only.",
+                expected="every class once",
+                hint="merge them, or rename one",
+            )
