@@ -1,3 +1,4 @@
+import hashlib
 import http.server
 import json
 import os
@@ -11,7 +12,7 @@ import pytest
 from components.errors import DataError
 from components.example_gen import coco, labeling, plan, quarantine
 from components.example_gen.options import ExampleGenOptions
-from components.example_gen.quarantine import Quarantined, QuarantineReason
+from components.example_gen.quarantine import Dropped, DropReason, Quarantined, QuarantineReason
 
 COCO128 = Path(__file__).resolve().parents[4] / "shared/data/coco128"
 CATEGORIES = [{"id": 1, "name": "person"}, {"id": 18, "name": "dog"}]
@@ -200,13 +201,190 @@ def test_plan_dataset_locked_folder_is_quarantined(dataset):
     locked.chmod(stat.S_IRWXU)
 
 
-@pytest.mark.parametrize("file_name", ["2.jpg", "./2.jpg", "sub/../2.jpg", "link.jpg"])
-def test_plan_dataset_second_id_of_a_file_is_quarantined(dataset, file_name):
+# Copies.
+
+
+@pytest.mark.parametrize("file_name", ["5.jpg", "./5.jpg", "sub/../5.jpg", "link.jpg", "copy.jpg"])
+def test_plan_dataset_second_id_of_the_same_bytes_is_dropped(dataset, file_name):
+    (dataset.folder / "sub").mkdir()
+    (dataset.folder / "link.jpg").symlink_to("5.jpg")
+    (dataset.folder / "copy.jpg").write_bytes((dataset.folder / "5.jpg").read_bytes())
+    dataset.images[33]["file_name"] = file_name
+    result = dataset.plan()
+    assert result.dropped == (Dropped("33", DropReason.DUPLICATE, "the same bytes as image 5"),)
+    assert [image.record.id for image in result.records] == [n for n in range(40) if n != 33]
+    assert result.quarantined == ()
+
+
+@pytest.mark.parametrize("file_name", ["2.jpg", "./2.jpg", "sub/../2.jpg", "link.jpg", "copy.jpg"])
+def test_plan_dataset_copies_with_different_labels_are_all_quarantined(dataset, file_name):
     (dataset.folder / "sub").mkdir()
     (dataset.folder / "link.jpg").symlink_to("2.jpg")
-    reason, detail = dataset.plan_with_file_name(file_name)
-    assert reason is QuarantineReason.DUPLICATE_FILE
-    assert "image 2" in detail
+    (dataset.folder / "copy.jpg").write_bytes((dataset.folder / "2.jpg").read_bytes())
+    dataset.images[33]["file_name"] = file_name
+    result = dataset.plan(max_quarantined_fraction=0.05)
+    detail = "the same bytes as image {}, which has another label"
+    assert sorted(result.quarantined) == [
+        Quarantined("image", "2", QuarantineReason.CONFLICTING_LABELS, detail.format(33)),
+        Quarantined("image", "33", QuarantineReason.CONFLICTING_LABELS, detail.format(2)),
+    ]
+    assert {2, 33}.isdisjoint(image.record.id for image in result.records)
+    assert result.dropped == ()
+
+
+def test_plan_dataset_two_copies_that_agree_and_one_that_does_not_are_all_quarantined(dataset):
+    for n in (4, 33):
+        dataset.images[n]["file_name"] = "2.jpg"
+    result = dataset.plan(max_quarantined_fraction=0.1)
+    assert sorted(entry.id for entry in result.quarantined) == ["2", "33", "4"]
+
+
+def test_plan_dataset_conflicting_copies_count_against_the_limit(dataset):
+    dataset.images[33]["file_name"] = "2.jpg"
+    with pytest.raises(DataError, match=r"2 of 40 images are bad \(5.0%\): conflicting_labels 2"):
+        dataset.plan()
+
+
+def test_plan_dataset_dropped_copies_count_against_no_limit(dataset):
+    for n in range(11, 31, 2):
+        dataset.images[n]["file_name"] = "1.jpg"
+    result = dataset.plan(max_quarantined_fraction=0.0)
+    assert len(result.dropped) == 10
+
+
+def test_plan_dataset_copy_in_the_held_out_list_is_the_one_that_stays(dataset):
+    for n in (11, 33):
+        dataset.images[n]["file_name"] = "5.jpg"
+    (dataset.root / "eval.txt").write_text("33\n0\n")
+    result = dataset.plan(split_ids={"eval": str(dataset.root / "eval.txt")})
+    assert [(entry.id, entry.detail) for entry in result.dropped] == [
+        ("5", "the same bytes as image 33"),
+        ("11", "the same bytes as image 33"),
+    ]
+    assert {image.record.id for image in result.records if image.split == "eval"} == {0, 33}
+
+
+def test_plan_dataset_label_rule_drops_images_of_small_objects_only(dataset):
+    for annotation in dataset.annotations:
+        annotation["bbox"] = [0, 0, 50, 50]
+    dataset.annotations[1]["bbox"] = [0, 0, 10, 10]
+    result = dataset.plan(label_rule="mlperf")
+    assert result.dropped == (Dropped("2", DropReason.SMALL_OBJECTS_ONLY, "its largest object has 1.00% of the image"),)
+    assert result.rule is labeling.LABEL_RULES["mlperf"]
+    assert len(result.records) == 39
+
+
+# Lists of ids.
+
+
+@pytest.fixture
+def id_list(dataset):
+    def write(content, split="eval"):
+        path = dataset.root / f"{split}.txt"
+        path.write_bytes(content)
+        return {split: str(path)}
+
+    return write
+
+
+def ids_of(result, split):
+    return [image.record.id for image in result.records if image.split == split]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"0\n7\n12\n",
+        b"0\n7\n12",
+        b"12\r\n7\r\n0\r\n",
+        b"\xef\xbb\xbf0\n7\n12\n",
+        b"\n 0 \n\n7\n\n\n12\n\n",
+        b"0\n7\n7\n12\n0",
+    ],
+    ids=["plain", "no_last_newline", "windows", "byte_order_mark", "blank_lines", "twice"],
+)
+def test_plan_dataset_id_list_states_the_split_and_train_takes_the_rest(dataset, id_list, content):
+    result = dataset.plan(split_ids=id_list(content))
+    assert ids_of(result, "eval") == [0, 7, 12]
+    assert len(ids_of(result, "train")) == 37
+    assert result.counts == {"train": (19, 18), "eval": (1, 2)}
+
+
+def test_plan_dataset_id_lists_of_all_splits_leave_nothing_to_shares(dataset, id_list):
+    lists = [(range(20), "train"), (range(20, 36), "eval"), (range(36, 40), "test")]
+    stated = {}
+    for ids, split in lists:
+        stated |= id_list("\n".join(map(str, ids)).encode(), split)
+    result = dataset.plan(split_ids=stated)
+    assert {split: ids_of(result, split) for split in ("train", "eval", "test")} == {
+        split: list(ids) for ids, split in lists
+    }
+
+
+def test_plan_dataset_id_list_leaves_the_rest_to_the_shares(dataset, id_list):
+    dataset.annotations = [{**a, "image_id": n} for n, a in enumerate(dataset.annotations)]
+    plain = dataset.plan(splits={"train": 0.5, "eval": 0.5})
+    result = dataset.plan(splits={"train": 0.5, "eval": 0.5}, split_ids=id_list(b"3\n33\n", "test"))
+    assert ids_of(result, "test") == [3, 33]
+    for split in ("train", "eval"):
+        assert ids_of(result, split) == [n for n in ids_of(plain, split) if n not in (3, 33)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the id list is empty"),
+        (b" \n\r\n\xe2\x80\xa8", "the id list is empty"),
+        (b"\xff\xfe0\x000\x00", "the id list cannot be read"),
+        (b"0\n99\n", r"1 of 2 images of the id lists are not in the data: 99\."),
+        (b"0.jpg\n", "not in the data: 0.jpg"),
+        (b"100 101 102", "not in the data: 100 101 102"),
+        ("\n".join(map(str, range(50, 57))).encode(), r"7 of 7 .*: 50, 51, 52, 53, 54, \.\.\."),
+    ],
+    ids=["empty", "blank", "utf-16", "unknown", "file_name", "one_line", "many"],
+)
+def test_plan_dataset_id_list_that_does_not_fit_is_refused(dataset, id_list, content, message):
+    with pytest.raises(DataError, match=message) as caught:
+        dataset.plan(split_ids=id_list(content))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("path", ["none.txt", ""])
+def test_plan_dataset_id_list_that_is_no_file_is_refused(dataset, path):
+    with pytest.raises(DataError, match="the id list cannot be read") as caught:
+        dataset.plan(split_ids={"eval": str(dataset.root / path)})
+    assert "data.split_ids.eval" in caught.value.hint
+
+
+def test_plan_dataset_id_in_two_lists_is_refused_by_name(dataset, id_list):
+    lists = id_list(b"1\n2\n") | id_list(b"3\n2\n", "test")
+    with pytest.raises(DataError, match="image 2 is named by the id lists of both eval and test"):
+        dataset.plan(split_ids=lists)
+
+
+def test_plan_dataset_id_list_may_name_an_image_that_is_quarantined(dataset, id_list):
+    (dataset.folder / "7.jpg").unlink()
+    result = dataset.plan(split_ids=id_list(b"0\n3\n7\n"), max_quarantined_fraction=0.1)
+    assert ids_of(result, "eval") == [0, 3]
+
+
+def test_plan_dataset_changed_id_list_changes_the_fingerprint(dataset, id_list):
+    before = dataset.plan(split_ids=id_list(b"0\n3\n")).fingerprint
+    assert dataset.plan(split_ids=id_list(b"0\n5\n")).fingerprint != before
+    assert dataset.plan(split_ids=id_list(b"0\n3\n")).fingerprint == before
+
+
+# Several categories.
+
+
+def test_plan_dataset_several_categories_have_a_label_each(dataset):
+    for annotation in dataset.annotations[::2]:
+        annotation["category_id"] = 18
+    result = dataset.plan(category=("dog", "person"))
+    assert result.label_names == ("background", "dog", "person")
+    assert result.positive is None
+    assert [image.label for image in result.records[:6]] == [1, 0, 2, 0, 1, 0]
+    assert {sum(by_label) for by_label in zip(*result.counts.values(), strict=True)} == {20, 10}
 
 
 # What is refused.
@@ -264,14 +442,16 @@ def test_plan_dataset_degenerate_boxes_count_as_bad_annotations(dataset):
 
 def test_plan_dataset_empty_split_is_refused_with_the_number_of_images(dataset):
     dataset.images, dataset.annotations = dataset.images[:1], []
-    with pytest.raises(DataError, match="split is empty: its share is 20% of 1 images") as caught:
+    with pytest.raises(DataError, match="the eval split is empty; there are 1 images in all") as caught:
         dataset.plan()
     assert "data.splits" in caught.value.hint
 
 
 def test_plan_dataset_one_label_only_is_refused_with_the_counts(dataset):
     dataset.annotations = []
-    with pytest.raises(DataError, match=r"the train split has one label only: not-person \d+, person 0") as caught:
+    with pytest.raises(
+        DataError, match=r"the train split has no image of the label 'person': not-person \d+, person 0"
+    ) as caught:
         dataset.plan()
     assert "data.category" in caught.value.hint
 
@@ -279,20 +459,22 @@ def test_plan_dataset_one_label_only_is_refused_with_the_counts(dataset):
 # The quarantine's listing.
 
 
-def test_render_quarantine_is_sorted_json_lines():
+def test_render_quarantine_is_sorted_json_lines_with_the_dropped_last():
     records = [
         Quarantined("image", "ä", QuarantineReason.TRUNCATED, 'a "quoted"\nline'),
         Quarantined("annotation", "2", QuarantineReason.BAD_BOX, "b"),
         Quarantined("annotation", "1", QuarantineReason.BAD_AREA, "c"),
     ]
-    text = quarantine.render_quarantine(records)
-    assert text == quarantine.render_quarantine(reversed(records))
-    assert [json.loads(line)["id"] for line in text.splitlines()] == ["1", "2", "ä"]
+    dropped = [Dropped("9", DropReason.SMALL_OBJECTS_ONLY, "d"), Dropped("10", DropReason.DUPLICATE, "e")]
+    text = quarantine.render_quarantine(records, dropped)
+    assert text == quarantine.render_quarantine(reversed(records), reversed(dropped))
+    assert [json.loads(line)["id"] for line in text.splitlines()] == ["1", "2", "ä", "10", "9"]
     assert text.splitlines()[0] == '{"kind": "annotation", "id": "1", "reason": "bad_area", "detail": "c"}'
+    assert text.splitlines()[3] == '{"kind": "dropped", "id": "10", "reason": "duplicate", "detail": "e"}'
 
 
 def test_render_quarantine_nothing_is_empty():
-    assert quarantine.render_quarantine([]) == ""
+    assert quarantine.render_quarantine([], []) == ""
 
 
 # In a bucket.
@@ -310,7 +492,10 @@ class _Bucket(http.server.BaseHTTPRequestHandler):
         if name == "" and bucket == "good":
             prefix = urllib.parse.parse_qs(query).get("prefix", [""])[0]
             found = {n: c for n, c in self.objects.items() if n.startswith(prefix)}
-            items = [{"name": n, "size": str(len(c)), "generation": str(hash(c))} for n, c in found.items()]
+            items = [
+                {"name": n, "size": str(len(c)), "generation": str(hash(c)), "md5Hash": hashlib.md5(c).hexdigest()}
+                for n, c in found.items()
+            ]
             content = json.dumps({"items": items}).encode()
         self.send_response(404 if content is None else 200)
         self.end_headers()
@@ -359,7 +544,6 @@ def test_plan_dataset_in_a_bucket_changed_object_changes_the_fingerprint(remote,
     [
         ("none.jpg", QuarantineReason.MISSING_FILE),
         ("../instances.json", QuarantineReason.OUTSIDE_IMAGES_FOLDER),
-        ("./2.jpg", QuarantineReason.DUPLICATE_FILE),
     ],
 )
 def test_plan_dataset_in_a_bucket_bad_file_name_is_quarantined(dataset, remote, file_name, reason):
@@ -369,6 +553,44 @@ def test_plan_dataset_in_a_bucket_bad_file_name_is_quarantined(dataset, remote, 
     assert [q.reason for q in plan.plan_dataset(options).quarantined] == [reason]
 
 
+@pytest.mark.parametrize("file_name", ["./5.jpg", "copy.jpg"])
+def test_plan_dataset_in_a_bucket_copies_are_found_by_their_digests(dataset, remote, bucket, file_name):
+    bucket["set/images/copy.jpg"] = bucket["set/images/5.jpg"]
+    dataset.images[33]["file_name"] = file_name
+    result = plan.plan_dataset(dataset.options(images=remote.images))
+    assert result.dropped == (Dropped("33", DropReason.DUPLICATE, "the same bytes as image 5"),)
+    dataset.images[33]["file_name"] = "2.jpg"
+    result = plan.plan_dataset(dataset.options(images=remote.images, max_quarantined_fraction=0.05))
+    assert {entry.reason for entry in result.quarantined} == {QuarantineReason.CONFLICTING_LABELS}
+
+
+def test_plan_dataset_in_a_bucket_id_list_is_read(remote, bucket):
+    bucket["set/eval.txt"] = b"0\n7\n"
+    result = plan.plan_dataset(remote.model_copy(update={"split_ids": {"eval": "gs://good/set/eval.txt"}}))
+    assert ids_of(result, "eval") == [0, 7]
+    with pytest.raises(DataError, match="the id list cannot be read"):
+        plan.plan_dataset(remote.model_copy(update={"split_ids": {"eval": "gs://good/set/none.txt"}}))
+
+
+def test_plan_dataset_in_a_bucket_class_folders_equal_the_local_ones(dataset, bucket):
+    root = dataset.root / "classes"
+    for n in range(40):
+        path = root / ("cat" if n % 2 else "dog") / "deep er" / f"{n} ü.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % n)
+        bucket[f"set/{path.relative_to(root)}"] = path.read_bytes()
+    bucket["set/"] = b""
+    bucket["set/cat/"] = b""
+    bucket["set/cat/notes.txt"] = b"x"
+    local = plan.plan_dataset(ExampleGenOptions(format="image_folder", images=str(root)))
+    result = plan.plan_dataset(ExampleGenOptions(format="image_folder", images="gs://good/set"))
+    assert [(i.record, i.split, i.label) for i in result.records] == [
+        (i.record, i.split, i.label) for i in local.records
+    ]
+    assert result.records[0].path == f"gs://good/set/{result.records[0].record.file_name}"
+    assert (result.label_names, result.counts, result.quarantined) == (local.label_names, local.counts, ())
+
+
 @pytest.mark.parametrize("uri", ["gs://good/empty", "gs://bad/images", "gs://"])
 def test_plan_dataset_in_a_bucket_no_images_folder_is_refused(dataset, remote, uri):
     with pytest.raises(DataError) as caught:
@@ -376,9 +598,12 @@ def test_plan_dataset_in_a_bucket_no_images_folder_is_refused(dataset, remote, u
     assert "data.images" in caught.value.hint
 
 
-@pytest.mark.parametrize("uri", ["gs://good/none.json", "gs://good/", "gs://"])
-def test_read_annotations_in_a_bucket_missing_object_is_refused(bucket, uri):
-    with pytest.raises(DataError, match="cannot be read"):
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [("gs://good/none.json", "no such file"), ("gs://good/", "cannot be read"), ("gs://", "cannot be read")],
+)
+def test_read_annotations_in_a_bucket_missing_object_is_refused(bucket, uri, problem):
+    with pytest.raises(DataError, match=problem):
         coco.read_annotations(uri)
 
 
