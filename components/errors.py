@@ -3,6 +3,7 @@
     VwwError                exit code 1
     ├── ConfigError         exit code 2: the command line or the config file
     ├── DataError           annotations, images, splits
+    ├── GateError           exit code 3: a gate that refuses before there is a model
     ├── ModelError          a flatbuffer or SavedModel that cannot be read, converted or run
     ├── ReleaseError        the release store, or a release in it
     ├── StorageError        a disk or bucket that refuses to be written
@@ -65,6 +66,12 @@ class ConfigError(VwwError):
 
 class DataError(VwwError):
     """The annotations, the images or their splits cannot be used."""
+
+
+class GateError(VwwError):
+    """A gate refuses the data before there is a model that a verdict could be about."""
+
+    exit_code = 3
 
 
 class ModelError(VwwError):

@@ -16,11 +16,18 @@ Raw examples carry slim's names (tensorflow/models, research/slim/datasets/build
     image/object/is_crowd       int64    [n] 0 or 1
     image/slice/largest_object  bytes    bucket of the largest labelled object's area fraction
 
-Transformed examples carry what training, evaluation and calibration need and no more:
+Transformed examples carry what training and calibration need, and what statistics and drift are computed of
+(docs/decisions/0006-statistics-of-what-the-model-sees.md):
 
-    raster                      bytes    height * width * channels bytes, row-major, 8 bits a value
+    raster                      bytes    side * side * channels bytes, row-major, 8 bits a value
     label                       int64    as image/class/label
     source_id                   bytes    as image/source_id
+    brightness                  float32  mean of the raster / 255, 0...1
+    contrast                    float32  standard deviation of the raster / 255, 0...0.5
+    width, height               int64    pixels, of the encoded image
+    object_count                int64    annotated objects with a box, of every category
+
+One of them, gray and 96 pixels a side, takes SIZE bytes before compression, 9,235 of them the raster.
 """
 
 ENCODED = "image/encoded"
@@ -44,6 +51,13 @@ LARGEST_OBJECT = "image/slice/largest_object"
 RASTER = "raster"
 TRANSFORMED_LABEL = "label"
 TRANSFORMED_SOURCE_ID = "source_id"
+BRIGHTNESS = "brightness"
+CONTRAST = "contrast"
+TRANSFORMED_WIDTH = "width"
+TRANSFORMED_HEIGHT = "height"
+OBJECT_COUNT = "object_count"
+# What statistics are computed of: not rasters and ids, of which no two are equal.
+DESCRIPTIVE = (TRANSFORMED_LABEL, BRIGHTNESS, CONTRAST, TRANSFORMED_WIDTH, TRANSFORMED_HEIGHT, OBJECT_COUNT)
 
 TRAIN = "train"
 EVAL = "eval"

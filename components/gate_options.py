@@ -1,8 +1,21 @@
-"""Thresholds on the float model and on the int8 flatbuffer: the config section `gates`."""
+"""Thresholds on the data, the float model and the int8 flatbuffer: the config section `gates`."""
 
 from pydantic import Field
 
 from components.options import Options
+
+
+class DataGates(Options):
+    """What the ExampleValidator asks of the train split, beside that of the released model; not of a first release.
+
+    Attributes:
+      max_label_drift: how far the share of any label may have moved (L-infinity distance); None asks nothing.
+      max_feature_drift: how far any other descriptive feature may have moved (Jensen-Shannon divergence, to the
+        base 2); None asks nothing.
+    """
+
+    max_label_drift: float | None = Field(default=None, ge=0, le=1)
+    max_feature_drift: float | None = Field(default=None, ge=0, le=1)
 
 
 class FloatGates(Options):
@@ -10,7 +23,7 @@ class FloatGates(Options):
 
     Attributes:
       min_accuracy: share of the eval examples that it labels right.
-      min_auc: area under the ROC curve of the positive label; None asks nothing.
+      min_auc: area under the ROC curve, of label 1 of two, and the mean over all labels of more; None asks nothing.
       max_accuracy_drop: how far it may fall below the released model on the same examples; None asks nothing.
     """
 
@@ -38,7 +51,8 @@ class Int8Gates(Options):
 
 
 class GateOptions(Options):
-    """The thresholds that decide, on the float model and on the int8 flatbuffer."""
+    """The thresholds that decide, on the data, the float model and the int8 flatbuffer."""
 
+    data: DataGates = DataGates()
     float_: FloatGates = Field(alias="float")
     int8: Int8Gates

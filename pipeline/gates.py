@@ -9,14 +9,16 @@ from components import features
 from components.gate_options import FloatGates
 from components.verdicts import ROUNDING
 
-POSITIVE = 1
 
-
-def eval_config(gates: FloatGates) -> config_pb2.EvalConfig:
+def eval_config(gates: FloatGates, label_count: int) -> config_pb2.EvalConfig:
     """Metrics over the whole eval split and by size of the largest labelled object; gates on the whole split only.
+
+    Of two labels, AUC, precision and recall are those of label 1. Of more, precision and recall are those of each
+    label, and AUC is the mean over every label against all others.
 
     Args:
       gates: the thresholds; those that are None ask nothing.
+      label_count: how many labels the model knows, at least 2.
     """
     accuracy = _metric("SparseCategoricalAccuracy", "accuracy", lower_bound=gates.min_accuracy)
     if gates.max_accuracy_drop is not None:
@@ -34,16 +36,23 @@ def eval_config(gates: FloatGates) -> config_pb2.EvalConfig:
                     _metric("SparseCategoricalCrossentropy", "loss"),
                 ]
             ),
-            config_pb2.MetricsSpec(
-                binarize=config_pb2.BinarizationOptions(class_ids={"values": [POSITIVE]}),
-                metrics=[
-                    _metric("AUC", "auc", lower_bound=gates.min_auc),
-                    _metric("Precision", "precision"),
-                    _metric("Recall", "recall"),
-                ],
-            ),
+            *_of_labels(_metric("AUC", "auc", lower_bound=gates.min_auc), label_count),
         ],
     )
+
+
+def _of_labels(auc: Any, label_count: int) -> list[config_pb2.MetricsSpec]:
+    labels = [1] if label_count == 2 else range(label_count)
+    by_label = config_pb2.MetricsSpec(
+        binarize=config_pb2.BinarizationOptions(class_ids={"values": labels}),
+        metrics=[_metric("Precision", "precision"), _metric("Recall", "recall")],
+    )
+    if label_count == 2:
+        by_label.metrics.append(auc)
+        return [by_label]
+    # Not binarized: the threshold would hold for every label by itself too.
+    mean = config_pb2.AggregationOptions(macro_average=True, class_weights=dict.fromkeys(labels, 1.0))
+    return [by_label, config_pb2.MetricsSpec(aggregate=mean, metrics=[auc])]
 
 
 def _metric(class_name: str, name: str, lower_bound: float | None = None) -> Any:

@@ -7,8 +7,9 @@ from tfx.orchestration import metadata, pipeline
 from tfx.proto import trainer_pb2
 
 from components.code_digest import code_digest
-from components.data_validation.component import AnomalyGate
-from components.data_validation.schema import CuratedSchema, schema_text
+from components.data_validation.component import DataGate
+from components.data_validation.schema import CuratedSchema, raw_schema_text, statistics_schema_text
+from components.data_validation.statistics import statistics_options
 from components.evaluator.component import BaselineEvaluator
 from components.example_gen.component import CocoExampleGen
 from components.pusher.component import MicroPusher
@@ -29,12 +30,14 @@ class RunFacts:
       dataset_fingerprint: changes when the data changes.
       released_version: the baseline; None while nothing was released.
       code: which code runs.
+      label_count: how many labels the data has, at least 2.
     """
 
     run_id: str
     dataset_fingerprint: str
     released_version: str | None
     code: CodeVersion
+    label_count: int
 
 
 def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
@@ -45,24 +48,37 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         dataset_fingerprint=facts.dataset_fingerprint,
         code_digest=code_digest("example_gen"),
     )
-    # The schema that is checked in, not one inferred from the data it should judge.
-    schema = CuratedSchema(text=schema_text())
-    # What the examples are like.
-    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"], schema=schema.outputs["schema"])
-    # An anomaly stops the run here.
-    example_validator = AnomalyGate(
-        statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
-    ).with_id("ExampleValidator")
+    # The schemas that are checked in, not ones inferred from the data that they should judge.
+    schema = CuratedSchema(
+        raw_text=raw_schema_text(facts.label_count), statistics_text=statistics_schema_text(facts.label_count)
+    )
     # Decode, gray, resize, round to 8 bits; the same graph serves training, evaluation and export.
     transform = Transform(
         examples=example_gen.outputs["examples"],
-        schema=schema.outputs["schema"],
+        schema=schema.outputs["raw"],
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
         custom_config={"options": config.transform.to_json(), "code_digest": code_digest("transform")},
         disable_analyzer_cache=True,
         disable_statistics=True,
     )
-    transform.add_upstream_node(example_validator)
+    # What the images that the model will see are like: brightness, contrast, size, labels, objects.
+    statistics_gen = StatisticsGen(
+        examples=transform.outputs["transformed_examples"],
+        schema=schema.outputs["statistics"],
+        stats_options=statistics_options(),
+    )
+    # The baseline: what is released now, if anything is, and the statistics of what it was trained on.
+    released_model = ReleasedModel(
+        release_uri=config.release_uri, model_name=config.name, version=facts.released_version
+    )
+    # An anomaly, or too much drift from what the released model was trained on, stops the run here.
+    example_validator = DataGate(
+        statistics=statistics_gen.outputs["statistics"],
+        released_statistics=released_model.outputs["statistics"],
+        schema=schema.outputs["statistics"],
+        gates=config.gates.data,
+        code_digest=code_digest("data_validation"),
+    ).with_id("ExampleValidator")
     # Train, keep the best epoch, export.
     trainer = Trainer(
         run_fn="components.trainer.run_fn.run_fn",
@@ -70,23 +86,22 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         transform_graph=transform.outputs["transform_graph"],
         train_args=trainer_pb2.TrainArgs(),
         eval_args=trainer_pb2.EvalArgs(),
-        custom_config={"job": _training_job(config).to_json(), "code_digest": code_digest("trainer")},
+        custom_config={"job": _training_job(config, facts).to_json(), "code_digest": code_digest("trainer")},
     )
-    # The baseline: what is released now, if anything is.
-    released_model = ReleasedModel(
-        release_uri=config.release_uri, model_name=config.name, version=facts.released_version
-    )
+    trainer.add_upstream_node(example_validator)
     # Judge the float model, alone and against the baseline.
     evaluator = BaselineEvaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=released_model.outputs["model"],
-        eval_config=eval_config(config.gates.float_),
-        schema=schema.outputs["schema"],
+        eval_config=eval_config(config.gates.float_, facts.label_count),
+        schema=schema.outputs["raw"],
     ).with_id("Evaluator")
     # Quantize, judge the int8 file under TFLite Micro, promote what passed.
     pusher = MicroPusher(
         model=trainer.outputs["model"],
+        statistics=statistics_gen.outputs["statistics"],
+        anomalies=example_validator.outputs["anomalies"],
         blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         examples=example_gen.outputs["examples"],
@@ -100,11 +115,11 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         components=[
             example_gen,
             schema,
-            statistics_gen,
-            example_validator,
             transform,
-            trainer,
+            statistics_gen,
             released_model,
+            example_validator,
+            trainer,
             evaluator,
             pusher,
         ],
@@ -114,12 +129,12 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
     )
 
 
-def _training_job(config: RunConfig) -> TrainingJob:
+def _training_job(config: RunConfig, facts: RunFacts) -> TrainingJob:
     return TrainingJob(
         trainer=config.trainer,
         side=config.transform.side,
         channels=config.transform.channels,
-        label_count=2,
+        label_count=facts.label_count,
         seed=config.run.seed,
     )
 

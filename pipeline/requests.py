@@ -14,6 +14,7 @@ class RunRequest(Options):
       dataset_fingerprint: of the data.
       released_version: the baseline; None while nothing was released.
       code: which code runs.
+      label_count: how many labels the data has.
     """
 
     config: RunConfig
@@ -21,3 +22,4 @@ class RunRequest(Options):
     dataset_fingerprint: str
     released_version: str | None
     code: CodeVersion
+    label_count: int

@@ -48,6 +48,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
         dataset_fingerprint=plan.fingerprint,
         released_version=store.latest(config.name),
         code=code_version(),
+        label_count=len(plan.label_names),
     )
     view.start("TFX             ")
     for event in worker.follow(request):
@@ -67,7 +68,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
 
 
 def _describe(plan: DatasetPlan) -> str:
-    def of_labels(counts: tuple[int, int]) -> str:
+    def of_labels(counts: tuple[int, ...]) -> str:
         return ", ".join(f"{count:,} {name}" for count, name in zip(counts, plan.label_names, strict=True))
 
     splits = "; ".join(f"{split} {sum(counts):,} ({of_labels(counts)})" for split, counts in plan.counts.items())

@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
+from components.drift import FeatureDrift
 from components.errors import ModelError, ReleaseError
+from components.features import EVAL
 from components.pusher.manifest import Manifest, Metrics
 from components.pusher.outcome import Outcome
 from components.pusher.release_store import open_store
@@ -30,11 +32,10 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
         ["split", "images", *outcome.dataset.label_names],
         [[split, _count(sum(c.values())), *(_count(n) for n in c.values())] for split, c in counts.items()],
     )
-    int8 = outcome.int8_metrics
+    _print_drift(outcome.drift.features)
     rows = [["float", *_metrics(outcome.float_metrics)]]
     rows += [[f"float, largest object {name}", *_metrics(m)] for name, m in outcome.float_slices.items()]
-    rows += [["int8", *_metrics(int8)]] if int8 is not None else []
-    print_table("Quality on the eval split", ["model", "images", "accuracy", "AUC"], rows)
+    _print_quality([*rows, *_int8_rows(outcome.int8_metrics)])
     if outcome.footprint is not None:
         footprint = outcome.footprint
         print_table(
@@ -121,7 +122,7 @@ def list_releases(uri: str) -> None:
                 release.version,
                 "latest" if release.is_latest else "",
                 manifest.created_utc,
-                *_metrics(manifest.int8_metrics["eval"])[1:],
+                *_metrics(manifest.int8_metrics[EVAL])[1:],
                 _count(manifest.footprint.flatbuffer_bytes),
                 _count(manifest.footprint.arena_total_bytes),
             ]
@@ -195,10 +196,8 @@ def _print_manifest(manifest: Manifest, uri: str, *, is_latest: bool) -> None:
         "baseline": "none, the first" if manifest.baseline is None else manifest.baseline,
     }
     print_table(f"{manifest.model} {manifest.version}", ["", ""], rows.items())
-    metrics = [("float", manifest.float_metrics["eval"]), ("int8", manifest.int8_metrics["eval"])]
-    print_table(
-        "Quality on the eval split", ["model", "images", "accuracy", "AUC"], [[n, *_metrics(m)] for n, m in metrics]
-    )
+    _print_drift(manifest.drift)
+    _print_quality([["float", *_metrics(manifest.float_metrics[EVAL])], *_int8_rows(manifest.int8_metrics)])
     footprint = manifest.footprint
     print_table(
         "Footprint",
@@ -224,6 +223,42 @@ def _print_manifest(manifest: Manifest, uri: str, *, is_latest: bool) -> None:
     )
 
 
+def _print_quality(rows: list[list[str]]) -> None:
+    print_table("Quality on the eval split", ["model", "images", "accuracy", "AUC"], rows)
+
+
+def _int8_rows(by_split: dict[str, Metrics]) -> list[list[str]]:
+    return [
+        ["int8" if split == EVAL else f"int8, {split} split", *_metrics(metrics)] for split, metrics in by_split.items()
+    ]
+
+
+def _print_drift(drift: tuple[FeatureDrift, ...]) -> None:
+    """Nothing where there was no released model to drift from."""
+    if drift:
+        print_table(
+            "Drift from the released model's training data",
+            ["feature", "distance", "limit", "verdict"],
+            [
+                [
+                    row.feature,
+                    f"{row.value:.4f} {row.distance.value}",
+                    "-" if row.gate is None else _limit(row.gate),
+                    "-" if row.gate is None else _verdict(row.gate),
+                ]
+                for row in drift
+            ],
+        )
+
+
+def _limit(gate: Gate) -> str:
+    return f"{gate.comparison.value} {_number(gate.limit)}"
+
+
+def _verdict(gate: Gate) -> str:
+    return "passed" if gate.passed else "REFUSED"
+
+
 def _print_gates(gates: tuple[Gate, ...]) -> None:
     print_table(
         "Gates",
@@ -231,9 +266,9 @@ def _print_gates(gates: tuple[Gate, ...]) -> None:
         [
             [
                 gate.name,
-                f"{gate.comparison.value} {_number(gate.limit)}",
+                _limit(gate),
                 "-" if gate.value is None else _number(gate.value),
-                "passed" if gate.passed else "REFUSED",
+                _verdict(gate),
             ]
             for gate in gates
         ],

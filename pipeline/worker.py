@@ -78,7 +78,9 @@ def _run(request: RunRequest, events: _Events, started: list[str]) -> str:
     from pipeline.graph import RunFacts, create_pipeline
     from pipeline.local import LocalRunner
 
-    facts = RunFacts(request.run_id, request.dataset_fingerprint, request.released_version, request.code)
+    facts = RunFacts(
+        request.run_id, request.dataset_fingerprint, request.released_version, request.code, request.label_count
+    )
     runner = LocalRunner(create_pipeline(request.config, facts), request.run_id)
     runner.forget_interrupted()
     for index, node in enumerate(runner.nodes, start=1):

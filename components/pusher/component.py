@@ -18,6 +18,8 @@ class MicroPusherSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes no 
     }
     INPUTS = {  # noqa: RUF012
         "model": ChannelParameter(type=standard_artifacts.Model),
+        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -31,10 +33,12 @@ class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
 
     Args:
       model: the candidate.
+      statistics: of the transformed examples, for the release.
+      anomalies: what the ExampleValidator found, the drift from the released model's data among it.
       blessing: the Evaluator's verdict on it.
       evaluation: the Evaluator's metrics.
       examples: what the candidate was made from, for the manifest.
-      transformed_examples: calibrates from the train split, judges on the eval split.
+      transformed_examples: calibrates from the train split, judges on the eval split, measures on the test split.
       job: everything else.
       code_digest: changes when this stage's code changes.
     """
@@ -46,6 +50,8 @@ class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
         self,
         *,
         model: types.BaseChannel,
+        statistics: types.BaseChannel,
+        anomalies: types.BaseChannel,
         blessing: types.BaseChannel,
         evaluation: types.BaseChannel,
         examples: types.BaseChannel,
@@ -56,6 +62,8 @@ class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
         super().__init__(
             MicroPusherSpec(
                 model=model,
+                statistics=statistics,
+                anomalies=anomalies,
                 blessing=blessing,
                 evaluation=evaluation,
                 examples=examples,

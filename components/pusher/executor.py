@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tensorflow.io import gfile
+from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
 from tfx.components.util import model_utils
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
@@ -13,18 +14,20 @@ from tfx.utils import path_utils
 
 from components import features
 from components.dataset import DatasetSummary
+from components.drift import DRIFT_FILE, Drift
 from components.errors import ModelError
 from components.gate_options import GateOptions
 from components.options import Options
-from components.pusher.float_verdict import Evaluation, float_gates, read_evaluation
+from components.pusher.float_verdict import float_gates, read_evaluation
 from components.pusher.judgement import Judgement, int8_gates, judge
 from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Promotion
 from components.pusher.release_store import open_store
 from components.pusher.staging import ReleaseFacts, stage_release
+from components.pusher.training_statistics import canonical_statistics
 from components.transformed_examples import split_files
-from components.verdicts import Gate, Verdict
+from components.verdicts import Verdict
 
 
 class PushJob(Options):
@@ -70,13 +73,19 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         evaluation = read_evaluation(artifact_utils.get_single_uri(input_dict["evaluation"]))
         blessed = model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["blessing"]))
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        verdict = Verdict(gates=float_gates(evaluation, job.gates.float_))
+        drift = _read_drift(artifact_utils.get_single_uri(input_dict["anomalies"]))
+        verdict = Verdict(gates=(*drift.gates, *float_gates(evaluation, job.gates.float_)))
         if verdict.passed and not blessed:
             verdict = Verdict(gates=verdict.gates, refusals=("the Evaluator did not bless the float model",))
+        outcome = Outcome(
+            dataset=DatasetSummary.read(artifact_utils.get_single_uri(input_dict["examples"])),
+            drift=drift,
+            verdict=verdict,
+            float_metrics=evaluation.metrics,
+            float_slices=evaluation.slices,
+        )
         if verdict.passed:
-            outcome = self._judge(job, evaluation, verdict.gates, input_dict, Path(pushed.uri))
-        else:
-            outcome = _outcome(input_dict, evaluation, verdict)
+            outcome = self._judge(job, outcome, input_dict, Path(pushed.uri))
         with gfile.GFile(f"{pushed.uri}/{OUTCOME_FILE}", "w") as file:
             file.write(outcome.model_dump_json(indent=2) + "\n")
         pushed.set_int_custom_property("pushed", int(outcome.promotion is not None))
@@ -84,39 +93,45 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             pushed.set_string_custom_property("pushed_destination", outcome.promotion.uri)
             pushed.set_string_custom_property("pushed_version", outcome.promotion.version)
 
-    def _judge(
-        self,
-        job: PushJob,
-        evaluation: Evaluation,
-        gates: tuple[Gate, ...],
-        input_dict: dict[str, Any],
-        pushed_dir: Path,
-    ) -> Outcome:
+    def _judge(self, job: PushJob, outcome: Outcome, input_dict: dict[str, Any], pushed_dir: Path) -> Outcome:
+        """What becomes of a candidate that passed the gates on the data and the float model."""
         examples_uri = artifact_utils.get_single_uri(input_dict["transformed_examples"])
         saved_model_dir = Path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])))
+        gates = outcome.verdict.gates
         try:
             judgement = judge(
                 saved_model_dir,
-                split_files(examples_uri, features.TRAIN),
-                split_files(examples_uri, features.EVAL),
+                {split: split_files(examples_uri, split) for split in features.SPLITS},
                 shape=(job.side, job.side, job.channels),
                 options=job.release,
                 seed=job.seed,
             )
         except ModelError as error:
-            return _outcome(input_dict, evaluation, Verdict(gates=gates, refusals=(error.message,)))
+            return outcome.model_copy(update={"verdict": Verdict(gates=gates, refusals=(error.message,))})
         (pushed_dir / CANDIDATE_FILE).write_bytes(judgement.flatbuffer)
         failure = judgement.tflm.failure
         verdict = Verdict(
             gates=(*gates, *int8_gates(judgement, job.gates.int8)),
             refusals=() if failure is None else (f"TFLite Micro: {failure}",),
         )
-        outcome = _outcome(input_dict, evaluation, verdict, judgement)
-        if verdict.passed:
-            return outcome.model_copy(update={"promotion": self._promote(job, saved_model_dir, judgement, outcome)})
-        return outcome
+        judged = outcome.model_copy(
+            update={
+                "verdict": verdict,
+                "int8_metrics": judgement.metrics,
+                "footprint": judgement.footprint,
+                "parity": judgement.parity,
+            }
+        )
+        if not verdict.passed:
+            return judged
+        statistics = _read_training_statistics(artifact_utils.get_single_instance(input_dict["statistics"]))
+        return judged.model_copy(
+            update={"promotion": self._promote(job, saved_model_dir, judgement, statistics, judged)}
+        )
 
-    def _promote(self, job: PushJob, saved_model_dir: Path, judgement: Judgement, outcome: Outcome) -> Promotion:
+    def _promote(
+        self, job: PushJob, saved_model_dir: Path, judgement: Judgement, training_statistics: bytes, judged: Outcome
+    ) -> Promotion:
         facts = ReleaseFacts(
             model=job.model,
             created_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -131,9 +146,11 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 Path(folder),
                 saved_model_dir=saved_model_dir,
                 judgement=judgement,
-                dataset=outcome.dataset,
-                float_metrics=outcome.float_metrics,
-                gates=outcome.verdict.gates,
+                dataset=judged.dataset,
+                drift=judged.drift,
+                training_statistics=training_statistics,
+                float_metrics=judged.float_metrics,
+                gates=judged.verdict.gates,
                 options=job.release,
                 facts=facts,
             )
@@ -142,15 +159,11 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         return Promotion(uri=published.uri, version=manifest.version, already_released=published.already_published)
 
 
-def _outcome(
-    input_dict: dict[str, Any], evaluation: Evaluation, verdict: Verdict, judgement: Judgement | None = None
-) -> Outcome:
-    return Outcome(
-        dataset=DatasetSummary.read(artifact_utils.get_single_uri(input_dict["examples"])),
-        verdict=verdict,
-        float_metrics=evaluation.metrics,
-        float_slices=evaluation.slices,
-        int8_metrics=None if judgement is None else judgement.metrics,
-        footprint=None if judgement is None else judgement.footprint,
-        parity=None if judgement is None else judgement.parity,
-    )
+def _read_drift(anomalies_uri: str) -> Drift:
+    with gfile.GFile(f"{anomalies_uri}/{DRIFT_FILE}") as file:
+        return Drift.from_json(file.read())
+
+
+def _read_training_statistics(artifact: Any) -> bytes:
+    with gfile.GFile(f"{artifact_utils.get_split_uri([artifact], features.TRAIN)}/{DEFAULT_FILE_NAME}", "rb") as file:
+        return canonical_statistics(file.read())

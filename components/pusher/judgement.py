@@ -1,7 +1,7 @@
 """Converts the blessed float model to the int8 flatbuffer that would ship, and judges that very file."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Judgement:
       report: its operators, contracts and sizes.
       calibration: the training images that set its scales.
       float_accuracy: of the float model on the same eval images, by the pixels signature.
-      metrics: of the int8 flatbuffer on the whole eval split.
+      metrics: of the int8 flatbuffer by split: on the whole of eval, which is judged, and of test where there is one.
       tflm: the run under TFLite Micro.
       parity: TFLite Micro against the reference kernels; None where it failed.
     """
@@ -45,7 +45,7 @@ class Judgement:
     report: FlatbufferReport
     calibration: CalibrationRecord
     float_accuracy: float
-    metrics: Metrics
+    metrics: dict[str, Metrics]
     tflm: TflmRun
     parity: ParityRecord | None
 
@@ -67,19 +67,17 @@ class Judgement:
 
 def judge(
     saved_model_dir: Path,
-    train_files: Sequence[str],
-    eval_files: Sequence[str],
+    files: Mapping[str, Sequence[str]],
     *,
     shape: tuple[int, int, int],
     options: ReleaseOptions,
     seed: int,
 ) -> Judgement:
-    """Calibrates on training images, converts, and measures on the whole eval split.
+    """Calibrates on training images, converts, and measures on the whole eval split, and the test split if any.
 
     Args:
       saved_model_dir: the float model, with the pixels signature.
-      train_files: transformed training examples.
-      eval_files: transformed eval examples.
+      files: transformed examples by split, all of `features.SPLITS`; test may be empty.
       shape: [height, width, channels] of their rasters.
       options: how many images calibrate and are held against TFLite Micro.
       seed: which images calibrate.
@@ -87,11 +85,11 @@ def judge(
     Raises:
       ModelError: if the model cannot be converted as the pixel contract asks.
     """
-    calibration_rasters, calibration = _calibration(train_files, shape, options.calibration_images, seed)
+    calibration_rasters, calibration = _calibration(files[features.TRAIN], shape, options.calibration_images, seed)
     images = pin_input_range(pixels.normalize(calibration_rasters.astype(np.float32)))
     flatbuffer = convert_full_integer(saved_model_dir, features.PIXELS_SIGNATURE, images)
     report = inspect_flatbuffer(flatbuffer)
-    rasters, labels = _load(eval_files, shape)
+    rasters, labels = _load(files[features.EVAL], shape)
     codes = pixels.quantize(rasters)
     outputs = run_reference(flatbuffer, codes)
     parity_count = min(options.parity_images, len(codes))
@@ -102,13 +100,16 @@ def judge(
         on_progress=lambda done, total: progress.report(done, total, "images under TFLite Micro"),
     )
     parity = None if tflm.outputs is None else compare_outputs(tflm.outputs, outputs[:parity_count])
-    int8 = classifier_metrics(dequantize(outputs, report.outputs[0]), labels)
+    metrics = {features.EVAL: _measure(outputs, labels, report)}
+    if files[features.TEST]:
+        test_rasters, test_labels = _load(files[features.TEST], shape)
+        metrics[features.TEST] = _measure(run_reference(flatbuffer, pixels.quantize(test_rasters)), test_labels, report)
     return Judgement(
         flatbuffer=flatbuffer,
         report=report,
         calibration=calibration,
         float_accuracy=classifier_metrics(_predict(saved_model_dir, rasters), labels).accuracy,
-        metrics=Metrics(examples=int8.images, accuracy=int8.accuracy, auc=int8.auc),
+        metrics=metrics,
         tflm=tflm,
         parity=None if parity is None else ParityRecord(**parity.model_dump()),
     )
@@ -118,7 +119,7 @@ def int8_gates(judgement: Judgement, limits: Int8Gates) -> tuple[Gate, ...]:
     """The gates on the int8 flatbuffer, with what was measured."""
     arena, parity = judgement.tflm.arena, judgement.parity
     least, most = Comparison.AT_LEAST, Comparison.AT_MOST
-    accuracy = judgement.metrics.accuracy
+    accuracy = judgement.metrics[features.EVAL].accuracy
     rows: list[tuple[str, Comparison, float, float | None]] = [
         ("min_accuracy", least, limits.min_accuracy, accuracy),
         ("max_accuracy_drop", most, limits.max_accuracy_drop, judgement.float_accuracy - accuracy),
@@ -161,6 +162,12 @@ def _calibration(
 def _load(files: Sequence[str], shape: tuple[int, int, int]) -> tuple[Rasters, Labels]:
     pairs = list(read_rasters(files, shape).as_numpy_iterator())
     return np.stack([raster for raster, _ in pairs]), np.asarray([label for _, label in pairs], np.int64)
+
+
+def _measure(outputs: npt.NDArray[Any], labels: Labels, report: FlatbufferReport) -> Metrics:
+    """Metrics of the int8 flatbuffer's output codes, [n, labels]."""
+    found = classifier_metrics(dequantize(outputs, report.outputs[0]), labels)
+    return Metrics(examples=found.images, accuracy=found.accuracy, auc=found.auc)
 
 
 def _predict(saved_model_dir: Path, rasters: Rasters) -> npt.NDArray[np.float32]:

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
+from components.drift import FeatureDrift
 from components.errors import ReleaseError
 from components.options import Options
 from components.pusher.release import (
@@ -23,7 +24,7 @@ from components.quantization.contracts import TensorContract
 from components.quantization.inspect import OpUse
 from components.verdicts import Gate
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _DAMAGED = "the manifest was edited or is damaged; use another release, or remove this one and publish it again"
 
@@ -45,13 +46,15 @@ class DatasetRecord(Options):
       digest: of the labelled examples in all splits.
       fingerprint: of the input files that they were read from.
       images: number of examples, by split and label.
-      quarantined: number of records left out, by reason.
+      quarantined: number of bad records left out, by reason.
+      dropped: number of good images left out on purpose, by reason.
     """
 
     digest: str
     fingerprint: str
     images: dict[str, dict[str, Count]]
     quarantined: dict[str, Count]
+    dropped: dict[str, Count]
 
 
 class Metrics(Options):
@@ -150,14 +153,15 @@ class Manifest(Options):
       files: every file but the manifest.
       labels: one per output, in output order.
       label_rule: which rule decided the labels.
-      category: the COCO category of the positive label.
+      positive: the label that the others are the rest of; None where no label is special.
       dataset: what the model was made from.
+      drift: of its train split from that of the baseline; empty for the first release.
       input: tensor contract of the image.
       output: tensor contract of the scores.
       pixel_contract: the rule from camera byte to input code, in words.
       float_metrics: of the float model, by split.
-      int8_metrics: of the int8 file that ships, by split.
-      gates: every gate of the float and the int8 model, with limit and value.
+      int8_metrics: of the int8 file that ships, by split: eval, and test where there is one.
+      gates: every gate on the data, the float and the int8 model, with limit and value.
       footprint: what the model asks of a device.
       parity: TFLite Micro against the reference interpreter.
       calibration: the images that the converter saw.
@@ -174,8 +178,9 @@ class Manifest(Options):
     files: dict[PayloadPath, FileDigest]
     labels: tuple[str, ...]
     label_rule: LabelRuleId
-    category: str
+    positive: str | None
     dataset: DatasetRecord
+    drift: tuple[FeatureDrift, ...]
     input: TensorContract
     output: TensorContract
     pixel_contract: str

@@ -8,6 +8,7 @@
 from pydantic import Field
 
 from components.dataset import DatasetSummary
+from components.drift import Drift
 from components.options import Options
 from components.pusher.manifest import Footprint, Metrics, ParityRecord
 from components.verdicts import Verdict
@@ -35,20 +36,22 @@ class Outcome(Options):
 
     Attributes:
       dataset: the examples it was made from.
+      drift: of these from what the released model was trained on.
       verdict: what the gates decided.
       float_metrics: of the float model, on the eval split.
       float_slices: the same by size of the largest labelled object.
-      int8_metrics: of the int8 flatbuffer, on the eval split; None where it was not judged.
+      int8_metrics: of the int8 flatbuffer, by split: eval, and test where there is one; empty where it was not judged.
       footprint: what it asks of a device; None where it was not measured.
       parity: TFLite Micro against the reference kernels; None where it did not run.
       promotion: the release; None where the candidate was refused.
     """
 
     dataset: DatasetSummary
+    drift: Drift
     verdict: Verdict
     float_metrics: Metrics
     float_slices: dict[str, Metrics] = Field(default_factory=dict)
-    int8_metrics: Metrics | None = None
+    int8_metrics: dict[str, Metrics] = Field(default_factory=dict)
     footprint: Footprint | None = None
     parity: ParityRecord | None = None
     promotion: Promotion | None = None

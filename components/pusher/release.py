@@ -5,7 +5,8 @@
         ├── latest                      the promoted version and a newline
         └── <version>/                  never changed once it is there
             ├── manifest.json           sha256 and size of every other file (components.pusher.manifest)
-            └── ...                     the payload
+            ├── training_statistics.pb  of the train split, for the drift of the next one
+            └── ...                     the rest of the payload
 
 The version is a digest of the payload: equal releases have equal names, and a name says what it holds.
 """
@@ -23,6 +24,7 @@ from components.errors import ReleaseError
 from components.options import Options
 
 MANIFEST_NAME = "manifest.json"
+TRAINING_STATISTICS_NAME = "training_statistics.pb"
 LATEST_NAME = "latest"
 VERSION_DIGITS = 12
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from tensorflow.io import gfile
+from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.channel import Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import io_utils, path_utils
 
+from components import features
+from components.pusher.release import TRAINING_STATISTICS_NAME
 from components.pusher.release_store import open_store
 
 NOTE_FILE = "released_model.txt"
@@ -28,11 +31,14 @@ class ReleasedModelSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes n
         "version": ExecutionParameter(type=str),
     }
     INPUTS: dict[str, ChannelParameter] = {}  # noqa: RUF012
-    OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}  # noqa: RUF012
+    OUTPUTS = {  # noqa: RUF012
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
+    }
 
 
 class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
-    """Copies a release's SavedModel into a Model artifact, or says in a note that there is none."""
+    """Copies a release's SavedModel and statistics into artifacts, or says in notes that there are none."""
 
     def Do(  # noqa: N802  # TFX's name
         self,
@@ -40,26 +46,32 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         output_dict: dict[str, Any],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes `released_model.txt`, and `Format-Serving/` where there is a release.
+        """Writes `released_model.txt`; where there is a release, `Format-Serving/` and `Split-train/FeatureStats.pb`.
 
         Raises:
           ReleaseError: if the release is damaged.
         """
         model = artifact_utils.get_single_instance(output_dict["model"])
+        statistics = artifact_utils.get_single_instance(output_dict["statistics"])
         version = exec_properties["version"]
+        statistics.split_names = artifact_utils.encode_split_names([features.TRAIN] if version else [])
         if version:
             store = open_store(exec_properties["release_uri"])
             with tempfile.TemporaryDirectory() as folder:
                 release = Path(folder) / "release"
                 store.fetch(exec_properties["model_name"], version, release)
                 io_utils.copy_dir(str(release / "saved_model"), path_utils.serving_model_dir(model.uri))
-        model.set_string_custom_property("version", version)
-        with gfile.GFile(f"{model.uri}/{NOTE_FILE}", "w") as file:
-            file.write(f"{version}\n" if version else "nothing was released yet\n")
+                split_uri = artifact_utils.get_split_uri([statistics], features.TRAIN)
+                gfile.makedirs(split_uri)
+                gfile.copy(str(release / TRAINING_STATISTICS_NAME), f"{split_uri}/{DEFAULT_FILE_NAME}")
+        for artifact in (model, statistics):
+            artifact.set_string_custom_property("version", version)
+            with gfile.GFile(f"{artifact.uri}/{NOTE_FILE}", "w") as file:
+                file.write(f"{version}\n" if version else "nothing was released yet\n")
 
 
 class ReleasedModel(base_component.BaseComponent):  # type: ignore[misc]
-    """The released model, for the Evaluator to compare the candidate with.
+    """The released model and the statistics of its training data, for the gates to compare the new ones with.
 
     Args:
       release_uri: the release store.
@@ -77,5 +89,6 @@ class ReleasedModel(base_component.BaseComponent):  # type: ignore[misc]
                 model_name=model_name,
                 version="" if version is None else version,
                 model=Channel(type=standard_artifacts.Model),
+                statistics=Channel(type=standard_artifacts.ExampleStatistics),
             )
         )

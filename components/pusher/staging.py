@@ -5,12 +5,13 @@ from importlib import metadata
 from pathlib import Path
 
 from components.dataset import DatasetSummary
+from components.drift import Drift
 from components.options import Options
 from components.pusher.c_bundle.render import BundleSpec, render_bundle
 from components.pusher.judgement import Judgement
 from components.pusher.manifest import CodeRecord, DatasetRecord, LabelRuleId, Manifest, Metrics, RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
-from components.pusher.release import MANIFEST_NAME, hash_files, release_version
+from components.pusher.release import MANIFEST_NAME, TRAINING_STATISTICS_NAME, hash_files, release_version
 from components.verdicts import Gate
 
 STACK = (
@@ -46,12 +47,14 @@ def stage_release(
     saved_model_dir: Path,
     judgement: Judgement,
     dataset: DatasetSummary,
+    drift: Drift,
+    training_statistics: bytes,
     float_metrics: Metrics,
     gates: tuple[Gate, ...],
     options: ReleaseOptions,
     facts: ReleaseFacts,
 ) -> Manifest:
-    """Writes the C bundle, the flatbuffer, the SavedModel, labels, config and manifest into an empty folder.
+    """Writes everything that a release holds into an empty folder, the manifest last.
 
     Raises:
       ReleaseError: if the C bundle cannot be rendered for this model.
@@ -64,7 +67,7 @@ def stage_release(
         name=options.c_name,
         flatbuffer=judgement.flatbuffer,
         labels=dataset.label_names,
-        category=dataset.category,
+        positive=dataset.positive,
         input=report.inputs[0],
         output=report.outputs[0],
         arena_bytes=footprint.arena_total_bytes,
@@ -76,6 +79,7 @@ def stage_release(
         f"{options.c_name}.tflite": judgement.flatbuffer,
         "labels.txt": "".join(f"{name}\n" for name in dataset.label_names).encode(),
         "config.yaml": facts.config_yaml.encode(),
+        TRAINING_STATISTICS_NAME: training_statistics,
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -90,18 +94,20 @@ def stage_release(
         label_rule=LabelRuleId(
             id=dataset.label_rule, version=dataset.label_rule_version, digest=dataset.label_rule_digest
         ),
-        category=dataset.category,
+        positive=dataset.positive,
         dataset=DatasetRecord(
             digest=dataset.digest,
             fingerprint=dataset.fingerprint,
             images=dataset.counts,
             quarantined=dataset.quarantined,
+            dropped=dataset.dropped,
         ),
+        drift=drift.features,
         input=report.inputs[0],
         output=report.outputs[0],
         pixel_contract=PIXEL_CONTRACT,
         float_metrics={"eval": float_metrics},
-        int8_metrics={"eval": judgement.metrics},
+        int8_metrics=judgement.metrics,
         gates=gates,
         footprint=footprint,
         parity=parity,

@@ -26,6 +26,24 @@ def rasterize(encoded: Any, side: int, channels: int) -> Any:
     return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
 
 
+def describe_raster(raster: Any) -> tuple[Any, Any]:
+    """Brightness and contrast of a raster: mean and standard deviation of its values / 255.
+
+    The sums are of integers, so that no machine and no order of adding gives other bits.
+
+    Args:
+      raster: uint8 tensor of shape [side, side, channels].
+
+    Returns:
+      Two float32 tensors of shape []: 0 to 1, and 0 to 0.5.
+    """
+    values = tf.cast(raster, tf.int64)
+    count = tf.size(values, tf.int64)
+    mean = tf.reduce_sum(values) / count
+    variance = tf.maximum(tf.reduce_sum(values * values) / count - mean * mean, 0.0)
+    return tf.cast(mean / 255.0, tf.float32), tf.cast(tf.sqrt(variance) / 255.0, tf.float32)
+
+
 def encode_raster(raster: Any) -> Any:
     """A uint8 raster as a string tensor of shape []: a serialized TensorProto, its pixels uncompressed.
 

@@ -1,7 +1,6 @@
 """The feature table, the schema and the examples name the same keys, with the same types."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +8,10 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components import data_validation, features
+from components import features
+from components.data_validation.schema import raw_schema_text, statistics_schema_text
 from components.example_gen import labeling
-from components.example_gen.coco import Annotation, ImageRecord
+from components.example_gen.coco import Annotation, ImageRecord, pack_annotations
 from components.example_gen.image_bytes import CheckedImage
 from components.example_gen.records import encode_example
 from components.transform.options import TransformOptions
@@ -36,10 +36,18 @@ RAW = table("Raw examples")
 TRANSFORMED = table("Transformed examples")
 
 
+def parse_schema(text):
+    return {f.name: f for f in text_format.Parse(text, schema_pb2.Schema()).feature}
+
+
 @pytest.fixture(scope="module")
 def schema():
-    path = Path(data_validation.__path__[0]) / "schema.pbtxt"
-    return {f.name: f for f in text_format.Parse(path.read_text(), schema_pb2.Schema()).feature}
+    return parse_schema(raw_schema_text(2))
+
+
+@pytest.fixture(scope="module")
+def statistics_schema():
+    return parse_schema(statistics_schema_text(2))
 
 
 def test_feature_table_lists_every_key_of_the_module_once():
@@ -49,7 +57,7 @@ def test_feature_table_lists_every_key_of_the_module_once():
         if name.isupper() and isinstance(value, str) and value.startswith("image/")
     }
     assert set(RAW) == constants
-    assert set(TRANSFORMED) == {features.RASTER, features.TRANSFORMED_LABEL, features.TRANSFORMED_SOURCE_ID}
+    assert set(TRANSFORMED) == {features.RASTER, features.TRANSFORMED_SOURCE_ID, *features.DESCRIPTIVE}
 
 
 def test_schema_names_exactly_the_raw_features_with_their_types(schema):
@@ -67,18 +75,41 @@ def test_schema_scalars_are_required_and_lists_may_be_empty(schema):
 
 def test_schema_domains_are_what_the_code_writes(schema):
     assert list(schema[features.LARGEST_OBJECT].string_domain.value) == list(labeling.SIZE_BUCKETS)
-    labels = schema[features.LABEL].int_domain
-    assert [labels.min, labels.max] == [labeling.NEGATIVE, labeling.POSITIVE]
     assert set(schema[features.FORMAT].string_domain.value) == {"jpeg", "png"}
+
+
+@pytest.mark.parametrize("label_count", [2, 3, 80])
+def test_schemas_know_as_many_labels_as_they_are_asked_for(label_count):
+    raw = parse_schema(raw_schema_text(label_count))[features.LABEL].int_domain
+    described = parse_schema(statistics_schema_text(label_count))[features.TRANSFORMED_LABEL].int_domain
+    assert (raw.min, raw.max) == (described.min, described.max) == (0, label_count - 1)
+    assert described.is_categorical
+
+
+def test_statistics_schema_names_exactly_the_descriptive_features_with_their_types(statistics_schema):
+    assert {name: schema_pb2.FeatureType.Name(f.type) for name, f in statistics_schema.items()} == {
+        key: SCHEMA_TYPES[TRANSFORMED[key][0]] for key in features.DESCRIPTIVE
+    }
+    assert all(f.HasField("shape") and f.presence.min_fraction == 1.0 for f in statistics_schema.values())
+
+
+def test_statistics_schema_measures_drift_of_every_feature_and_limits_none(statistics_schema):
+    for name, feature in statistics_schema.items():
+        comparator = feature.drift_comparator
+        is_label = name == features.TRANSFORMED_LABEL
+        assert comparator.HasField("infinity_norm") == is_label
+        assert comparator.HasField("jensen_shannon_divergence") == (not is_label)
+        assert (comparator.infinity_norm.threshold or comparator.jensen_shannon_divergence.threshold) > 1
 
 
 @pytest.mark.parametrize("objects", [0, 2])
 def test_encode_example_writes_exactly_the_raw_features_with_their_types(objects):
-    boxes = tuple(Annotation(n, 1, 50.0, (1.0, 2.0, 3.0, 4.0), is_crowd=False) for n in range(objects))
-    record = ImageRecord(7, "a/7.jpg", 40, 30, boxes)
-    serialized = encode_example(
+    boxes = (Annotation(1, 50.0, (1.0, 2.0, 3.0, 4.0), is_crowd=False),) * objects
+    record = ImageRecord(7, "a/7.jpg", 40, 30, pack_annotations(boxes))
+    parts = encode_example(
         record, CheckedImage(b"x", "jpeg", 40, 30, reencoded=False), label=1, label_text="p", largest_object="none"
     )
+    serialized = b"".join(parts)
     written = tf.train.Example.FromString(serialized).features.feature
     assert {key: value.WhichOneof("kind") for key, value in written.items()} == {
         key: KINDS[dtype] for key, (dtype, _) in RAW.items()
@@ -90,7 +121,12 @@ def test_encode_example_writes_exactly_the_raw_features_with_their_types(objects
 def test_preprocessing_fn_gives_exactly_the_transformed_features_with_their_types():
     png = tf.io.encode_png(np.zeros((4, 4, 1), np.uint8))
     outputs = preprocessing_fn(
-        {features.ENCODED: png[None], features.LABEL: tf.constant([1], tf.int64), features.SOURCE_ID: ["7"]},
+        {
+            features.ENCODED: png[None],
+            features.SOURCE_ID: ["7"],
+            **{key: tf.constant([4], tf.int64) for key in (features.LABEL, features.WIDTH, features.HEIGHT)},
+            features.OBJECT_CATEGORY: tf.ragged.constant([[1, 1]], tf.int64).to_sparse(),
+        },
         {"options": TransformOptions(side=32).to_json()},
     )
     types = {key: tf.convert_to_tensor(value).dtype.name for key, value in outputs.items()}

@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[2]
 UPSTREAM = {
     "CocoExampleGen": set(),
     "CuratedSchema": set(),
-    "StatisticsGen": {"CocoExampleGen", "CuratedSchema"},
-    "ExampleValidator": {"StatisticsGen", "CuratedSchema"},
-    "Transform": {"CocoExampleGen", "CuratedSchema", "ExampleValidator"},
-    "Trainer": {"Transform"},
+    "Transform": {"CocoExampleGen", "CuratedSchema"},
+    "StatisticsGen": {"Transform", "CuratedSchema"},
     "ReleasedModel": set(),
+    "ExampleValidator": {"StatisticsGen", "ReleasedModel", "CuratedSchema"},
+    "Trainer": {"Transform", "ExampleValidator"},
     "Evaluator": {"CocoExampleGen", "CuratedSchema", "Trainer", "ReleasedModel"},
-    "MicroPusher": {"CocoExampleGen", "Transform", "Trainer", "Evaluator"},
+    "MicroPusher": {"CocoExampleGen", "Transform", "StatisticsGen", "ExampleValidator", "Trainer", "Evaluator"},
 }
 
 
@@ -28,12 +28,13 @@ UPSTREAM = {
 def compile_ir(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
 
-    def compile_with(*overrides, config="demo", released="v1", fingerprint="f"):
+    def compile_with(*overrides, config="demo", released="v1", fingerprint="f", label_count=2):
         settings = read_config(
             str(ROOT / f"pipeline/configs/{config}.yaml"),
             ["data.annotations=a.json", "data.images=images", f"run.root={root}", *overrides],
         )
-        facts = RunFacts("run-1", fingerprint, released, CodeVersion(version="0.1.0", commit="c", dirty=False))
+        code = CodeVersion(version="0.1.0", commit="c", dirty=False)
+        facts = RunFacts("run-1", fingerprint, released, code, label_count)
         return compiler.Compiler().compile(create_pipeline(settings, facts))
 
     return compile_with
@@ -87,6 +88,7 @@ def test_graph_every_shipped_config_compiles(compile_ir, config):
         ("transform.side=64", {"Transform", "Trainer"}),
         ("trainer.epochs=3", {"Trainer"}),
         ("run.seed=2", {"Trainer"}),
+        ("gates.data.max_label_drift=0.1", {"ExampleValidator"}),
         ("gates.float.min_accuracy=0.5", {"Evaluator"}),
         ("gates.int8.min_accuracy=0.5", set()),
         ("release.c_name=vww", set()),
@@ -102,6 +104,7 @@ def test_graph_changed_data_or_release_changes_the_nodes_that_read_them(compile_
     for facts, changed in (
         ({"fingerprint": "g"}, {"CocoExampleGen"}),
         ({"released": None}, {"ReleasedModel", "MicroPusher"}),
+        ({"label_count": 3}, {"CuratedSchema", "Trainer", "Evaluator"}),
     ):
         after = nodes(compile_ir(**facts))
         assert {name for name, node in nodes(ir).items() if parameters(node) != parameters(after[name])} == changed

@@ -22,7 +22,7 @@ from pipeline.config import read_config
 from pipeline.console import RunView
 
 NODES = (
-    "CocoExampleGen", "CuratedSchema", "ReleasedModel", "StatisticsGen", "ExampleValidator", "Transform", "Trainer",
+    "CocoExampleGen", "CuratedSchema", "ReleasedModel", "Transform", "StatisticsGen", "ExampleValidator", "Trainer",
     "Evaluator", "MicroPusher",
 )  # fmt: skip
 VWW = Path(sys.executable).with_name("vww")

@@ -40,7 +40,7 @@ def kill_half_way(node):
     [
         (node, point)
         for node in (
-            "CocoExampleGen", "CuratedSchema", "ReleasedModel", "StatisticsGen", "ExampleValidator", "Transform",
+            "CocoExampleGen", "CuratedSchema", "ReleasedModel", "Transform", "StatisticsGen", "ExampleValidator",
             "Trainer", "Evaluator", "MicroPusher",
         )
         for point in ("outputs made", "half way", "work done")

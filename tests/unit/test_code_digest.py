@@ -39,7 +39,7 @@ def test_code_digest_order_of_stages_does_not_matter(copied):
         ("trainer/optimization.py", "trainer"),
         ("trainer/models/mobilenet_v1.py", "trainer"),
         ("pusher/c_bundle/templates/arena.h.jinja", "pusher"),
-        ("data_validation/schema.pbtxt", "data_validation"),
+        ("data_validation/statistics_schema.pbtxt", "data_validation"),
     ],
 )
 def test_code_digest_changed_file_changes_its_own_stage_only(copied, changed, stage):

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from components import errors
-from components.errors import ConfigError, DataError, VwwError
+from components.errors import ConfigError, DataError, GateError, VwwError
 
 
 def subclasses(cls):
@@ -19,8 +19,8 @@ def test_errors_tree_in_the_docstring_names_every_class():
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_errors_exit_code_is_2_for_the_command_line_and_1_otherwise(cls):
-    assert cls.exit_code == (2 if cls is ConfigError else 1)
+def test_errors_exit_code_is_2_for_the_command_line_3_for_a_gate_and_1_otherwise(cls):
+    assert cls.exit_code == {ConfigError: 2, GateError: 3}.get(cls, 1)
     assert issubclass(cls, VwwError)
 
 

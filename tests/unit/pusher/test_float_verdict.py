@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from components import features
-from components.data_validation.schema import CuratedSchema, schema_text
+from components.data_validation.schema import raw_schema_text
 from components.evaluator.executor import Executor
 from components.example_gen.coco import ImageRecord
 from components.example_gen.image_bytes import CheckedImage
@@ -27,6 +28,13 @@ from pipeline.gates import eval_config
 
 COUNT = 200
 BUCKETS = ("under_0.5%", "0.5%_to_2%", "2%_to_10%", "over_10%")
+
+
+def encode(number, width, height, label, bucket):
+    """A raw example without an image, whose answers stand in place of its size."""
+    record = ImageRecord(number, f"{number}.png", int(width), int(height))
+    image = CheckedImage(b"", "png", int(width), int(height), reencoded=False)
+    return b"".join(encode_example(record, image, label=int(label), label_text="x", largest_object=bucket))
 
 
 class KnownModel(tf.Module):
@@ -64,11 +72,7 @@ class EvalSplit:
 
     def examples(self):
         for n in range(COUNT):
-            record = ImageRecord(n, f"{n}.png", int(self.baseline[n]), int(self.candidate[n]), ())
-            image = CheckedImage(b"", "png", record.width, record.height, reencoded=False)
-            yield encode_example(
-                record, image, label=int(self.labels[n]), label_text="x", largest_object=self.buckets[n]
-            )
+            yield encode(n, self.baseline[n], self.candidate[n], self.labels[n], self.buckets[n])
 
 
 class EvaluatorRun:
@@ -76,6 +80,55 @@ class EvaluatorRun:
         self.uri = evaluation.uri
         self.blessed = bool(blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY))
         self.evaluation = read_evaluation(evaluation.uri)
+
+
+class EvaluatorNode:
+    """The Evaluator's executor beside one eval split and some models, in a folder of its own."""
+
+    def __init__(self, root, examples, label_count, **models):
+        self._root = root
+        self._label_count = label_count
+        self._examples = self._artifact(standard_artifacts.Examples, "examples")
+        self._examples.split_names = artifact_utils.encode_split_names(["train", "eval"])
+        path = root / "examples/Split-eval/data_tfrecord-00000-of-00001"
+        path.parent.mkdir()
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for example in examples:
+                writer.write(example)
+        self._schema = self._artifact(standard_artifacts.Schema, "schema")
+        Path(self._schema.uri, "schema.pbtxt").write_text(raw_schema_text(label_count))
+        self._models = {name: self._artifact(standard_artifacts.Model, name) for name in (*models, "nothing")}
+        for name, model in models.items():
+            model.save(path_utils.serving_model_dir(self._models[name].uri))
+
+    def _artifact(self, kind, name):
+        made = kind()
+        made.uri = str(self._root / name)
+        (self._root / name).mkdir(exist_ok=True)
+        return made
+
+    def run(self, name, limits, *, baseline):
+        evaluation = self._artifact(standard_artifacts.ModelEvaluation, f"{name}-evaluation")
+        blessing = self._artifact(standard_artifacts.ModelBlessing, f"{name}-blessing")
+        context = Executor.Context(
+            beam_pipeline_args=["--direct_running_mode=in_memory"], tmp_dir=str(self._root / "tmp"), unique_id=name
+        )
+        config = eval_config(limits, self._label_count)
+        Executor(context).Do(
+            {
+                "examples": [self._examples],
+                "model": [self._models["candidate"]],
+                "baseline_model": [self._models[baseline]],
+                "schema": [self._schema],
+            },
+            {"evaluation": [evaluation], "blessing": [blessing]},
+            {
+                "eval_config": json_format.MessageToJson(config, preserving_proto_field_name=True),
+                "example_splits": json.dumps(None),
+                "fairness_indicator_thresholds": "null",
+            },
+        )
+        return EvaluatorRun(evaluation, blessing)
 
 
 @pytest.fixture(scope="module")
@@ -86,50 +139,11 @@ def split():
 @pytest.fixture(scope="module")
 def evaluate(split, tmp_path_factory):
     """Runs the Evaluator's executor on the eval split, with the baseline if one is asked for."""
-    root = tmp_path_factory.mktemp("evaluator")
-
-    def artifact(kind, name):
-        made = kind()
-        made.uri = str(root / name)
-        (root / name).mkdir(exist_ok=True)
-        return made
-
-    examples = artifact(standard_artifacts.Examples, "examples")
-    examples.split_names = artifact_utils.encode_split_names(["train", "eval"])
-    path = root / "examples/Split-eval/data_tfrecord-00000-of-00001"
-    path.parent.mkdir()
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for example in split.examples():
-            writer.write(example)
-    schema = artifact(standard_artifacts.Schema, "schema")
-    CuratedSchema.EXECUTOR_SPEC.executor_class().Do({}, {"schema": [schema]}, {"text": schema_text()})
-    candidate, baseline, nothing = (
-        artifact(standard_artifacts.Model, name) for name in ("candidate", "baseline", "nothing")
-    )
-    KnownModel(features.HEIGHT).save(path_utils.serving_model_dir(candidate.uri))
-    KnownModel(features.WIDTH).save(path_utils.serving_model_dir(baseline.uri))
+    models = {"candidate": KnownModel(features.HEIGHT), "baseline": KnownModel(features.WIDTH)}
+    node = EvaluatorNode(tmp_path_factory.mktemp("evaluator"), split.examples(), 2, **models)
 
     def run(name, limits, *, released):
-        evaluation = artifact(standard_artifacts.ModelEvaluation, f"{name}-evaluation")
-        blessing = artifact(standard_artifacts.ModelBlessing, f"{name}-blessing")
-        context = Executor.Context(
-            beam_pipeline_args=["--direct_running_mode=in_memory"], tmp_dir=str(root / "tmp"), unique_id=name
-        )
-        Executor(context).Do(
-            {
-                "examples": [examples],
-                "model": [candidate],
-                "baseline_model": [baseline if released else nothing],
-                "schema": [schema],
-            },
-            {"evaluation": [evaluation], "blessing": [blessing]},
-            {
-                "eval_config": json_format.MessageToJson(eval_config(limits), preserving_proto_field_name=True),
-                "example_splits": json.dumps(None),
-                "fairness_indicator_thresholds": "null",
-            },
-        )
-        return EvaluatorRun(evaluation, blessing)
+        return node.run(name, limits, baseline="baseline" if released else "nothing")
 
     return run
 
@@ -213,6 +227,95 @@ def test_evaluation_holds_loss_precision_and_recall_too(first, split):
     assert found["loss", False] == pytest.approx(-np.log(of_the_label).mean(), rel=1e-3)
 
 
+# More than two labels.
+
+
+class ThreeLabelModel(tf.Module):
+    """Gives the labels the probabilities that stand, in thousandths, in two of the features; the third has the rest."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def serve(self, examples):
+        feature = tf.io.FixedLenFeature([], tf.int64)
+        parsed = tf.io.parse_example(examples, {features.HEIGHT: feature, features.WIDTH: feature})
+        first, second = (tf.cast(parsed[key], tf.float32) / 1000 for key in (features.HEIGHT, features.WIDTH))
+        return {features.PROBABILITIES: tf.stack([first, second, 1 - first - second], axis=1)}
+
+    def save(self, directory):
+        tf.saved_model.save(self, directory, signatures={features.SERVING_SIGNATURE: self.serve})
+
+
+class ThreeLabelSplit:
+    """150 images, of which label 0 is told from the others better than these from each other."""
+
+    def __init__(self):
+        random = np.random.default_rng(1)
+        self.labels = np.arange(150) % 3
+        evidence = random.normal(0, 1, (150, 3)) + np.eye(3)[self.labels] * [4.0, 1.0, 1.0]
+        self.thousandths = np.round(1000 * np.exp(evidence) / np.exp(evidence).sum(axis=1, keepdims=True)).astype(int)
+        self.thousandths[:, 2] = 1000 - self.thousandths[:, 0] - self.thousandths[:, 1]
+
+    def examples(self):
+        for n, (height, width, _) in enumerate(self.thousandths.tolist()):
+            yield encode(n, width, height, self.labels[n], "none")
+
+    def auc(self, label=None):
+        areas = [sklearn_metrics.roc_auc_score(self.labels == n, self.thousandths[:, n]) for n in range(3)]
+        return float(np.mean(areas)) if label is None else areas[label]
+
+
+@pytest.fixture(scope="module")
+def three():
+    return ThreeLabelSplit()
+
+
+@pytest.fixture(scope="module")
+def three_label_node(three, tmp_path_factory):
+    root = tmp_path_factory.mktemp("three")
+    return EvaluatorNode(root, three.examples(), 3, candidate=ThreeLabelModel(), baseline=ThreeLabelModel())
+
+
+@pytest.fixture(scope="module")
+def three_passed(three_label_node, three):
+    """A limit that the mean over the labels keeps to, and one of the labels by itself does not."""
+    limits = FloatGates(min_accuracy=0.5, min_auc=round(three.auc() - 0.01, 3), max_accuracy_drop=0.0)
+    assert min(three.auc(label) for label in range(3)) < limits.min_auc - 0.01
+    return three_label_node.run("passed", limits, baseline="baseline"), limits
+
+
+def test_read_evaluation_of_three_labels_is_that_of_scikit_learn(three_passed, three):
+    found = three_passed[0].evaluation
+    assert found.metrics.examples == 150
+    assert found.metrics.accuracy == pytest.approx(np.mean(three.thousandths.argmax(axis=1) == three.labels))
+    assert found.metrics.auc == pytest.approx(three.auc(), abs=1e-3)
+    assert found.accuracy_change == pytest.approx(0.0)
+    assert found.slices.keys() == {"none"}
+
+
+def test_evaluation_of_three_labels_holds_precision_and_recall_of_each(three_passed, three):
+    import tensorflow_model_analysis as tfma
+
+    (whole,) = [r for r in tfma.load_metrics(three_passed[0].uri) if not r.slice_key.single_slice_keys]
+    found = {
+        (value.key.name, value.key.sub_key.class_id.value): value.value.double_value.value
+        for value in whole.metric_keys_and_values
+        if value.key.HasField("sub_key") and value.key.model_name != "baseline" and not value.key.is_diff
+    }
+    for label in range(3):
+        said, is_so = three.thousandths[:, label] > 500, three.labels == label
+        assert found["precision", label] == pytest.approx((said & is_so).sum() / said.sum())
+        assert found["recall", label] == pytest.approx((said & is_so).sum() / is_so.sum())
+
+
+def test_evaluator_and_float_gates_agree_on_three_labels(three_passed, three_label_node, three):
+    passed, limits = three_passed
+    refusing = FloatGates(min_accuracy=0.5, min_auc=round(three.auc() + 0.01, 3))
+    refused = three_label_node.run("refused", refusing, baseline="nothing")
+    assert (passed.blessed, refused.blessed) == (True, False)
+    assert Verdict(gates=float_gates(passed.evaluation, limits)).passed
+    failed = [gate.name for gate in float_gates(refused.evaluation, refusing) if not gate.passed]
+    assert failed == ["gates.float.min_auc"]
+
+
 # Gates, without a run.
 
 
@@ -265,7 +368,7 @@ def metric_named(config, name):
 
 
 def test_eval_config_asks_for_every_metric_on_the_whole_split_and_by_size():
-    config = eval_config(FloatGates(min_accuracy=0.9))
+    config = eval_config(FloatGates(min_accuracy=0.9), 2)
     for name in ("ExampleCount", "accuracy", "loss", "auc", "precision", "recall"):
         assert metric_named(config, name) is not None
     assert list(config.slicing_specs) == [
@@ -277,7 +380,7 @@ def test_eval_config_asks_for_every_metric_on_the_whole_split_and_by_size():
 
 
 def test_eval_config_thresholds_hold_on_the_whole_split_only():
-    config = eval_config(FloatGates(min_accuracy=0.9, min_auc=0.95, max_accuracy_drop=0.02))
+    config = eval_config(FloatGates(min_accuracy=0.9, min_auc=0.95, max_accuracy_drop=0.02), 2)
     for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
         assert not metric.HasField("threshold")
         for threshold in metric.per_slice_thresholds:
@@ -292,7 +395,7 @@ def test_eval_config_thresholds_hold_on_the_whole_split_only():
 
 
 def test_eval_config_thresholds_that_are_none_are_absent():
-    config = eval_config(FloatGates(min_accuracy=0.0, min_auc=None, max_accuracy_drop=None))
+    config = eval_config(FloatGates(min_accuracy=0.0, min_auc=None, max_accuracy_drop=None), 2)
     (threshold,) = metric_named(config, "accuracy").per_slice_thresholds
     assert threshold.threshold.value_threshold.lower_bound.value == 0.0
     assert not threshold.threshold.HasField("change_threshold")
@@ -301,6 +404,6 @@ def test_eval_config_thresholds_that_are_none_are_absent():
 
 def test_eval_config_drop_of_zero_is_a_threshold_not_none():
     (threshold,) = metric_named(
-        eval_config(FloatGates(min_accuracy=0.5, max_accuracy_drop=0.0)), "accuracy"
+        eval_config(FloatGates(min_accuracy=0.5, max_accuracy_drop=0.0), 2), "accuracy"
     ).per_slice_thresholds
     assert threshold.threshold.HasField("change_threshold")

@@ -17,7 +17,7 @@ def test_manifest_json_is_deterministic_and_reads_back(manifest):
     ("path", "value", "words"),
     [
         (("format_version",), FORMAT_VERSION + 1, f"format_version={FORMAT_VERSION + 1}"),
-        (("format_version",), str(FORMAT_VERSION), "format_version='1'"),
+        (("format_version",), str(FORMAT_VERSION), f"format_version='{FORMAT_VERSION}'"),
         (("format_version",), True, "format_version"),
         (("version",), 7, "version: Input should be a valid string"),
         (("surprise",), 1, "surprise: Extra inputs are not permitted"),
