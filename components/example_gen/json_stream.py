@@ -180,8 +180,8 @@ class _Window:
                 if not self._fill():
                     raise
             else:
-                # A number, or a word, may go on behind the window.
-                if end < len(self._text) or not self._fill():
+                # A number may go on behind the window, which may end between its digits, or in "1." or "1e+".
+                if end + 2 < len(self._text) or not self._fill():
                     self._at = end
                     return value
 
