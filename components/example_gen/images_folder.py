@@ -129,7 +129,9 @@ def _open_local_folder(folder: str) -> FindFile:
 def list_files(folder: str) -> list[str]:
     """The names of all files below a folder, local or `gs://`, relative to it, sorted.
 
-    Links to folders are followed, each folder once, so that links in a circle end.
+    Links to folders are followed, each folder once, so that links in a circle end. A folder's own path comes before
+    links to it, so that a link in one class to another does not take the other's images. Hidden local files and
+    folders are passed over.
 
     Raises:
       DataError: if the folder cannot be listed.
@@ -137,27 +139,36 @@ def list_files(folder: str) -> list[str]:
     if is_remote(folder):
         prefix, files = _list_bucket(folder)
         return sorted(name.removeprefix(prefix) for name in files if not name.endswith("/"))
-    root = _real_root(folder)
-    return sorted(_walk(root, "", {root}))
+    return sorted(_walk(_real_root(folder)))
 
 
-def _walk(folder: str, below: str, seen: set[str]) -> Iterator[str]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise _no_folder(folder, f"cannot be listed: {error.strerror}") from error
-    for entry in entries:
-        try:
-            is_folder = entry.is_dir()
-        except OSError:  # a link to itself
-            is_folder = False
-        if not is_folder:
-            yield f"{below}{entry.name}"
+def _walk(root: str) -> Iterator[str]:
+    folders, links = [root], list[str]()
+    seen: set[str] = set()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop(0)
+        real = os.path.realpath(folder)
+        if real in seen:
             continue
-        real = os.path.realpath(entry.path)
-        if real not in seen:
-            seen.add(real)
-            yield from _walk(entry.path, f"{below}{entry.name}/", seen)
+        seen.add(real)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise _no_folder(folder, f"cannot be listed: {error.strerror}") from error
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                (links if entry.is_symlink() else folders).append(entry.path)
+            else:
+                yield entry.path[len(root.rstrip("/")) + 1 :]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _real_root(folder: str) -> str:
