@@ -96,6 +96,7 @@ class ImageRecord:
 
 
 _PACKED = struct.Struct(">qd4d??")
+_NUMBERS = {int, float}
 
 
 def pack_annotations(annotations: Iterable[Annotation]) -> bytes:
@@ -195,7 +196,7 @@ class _Document:
         """Reads everything; returns the file's digest."""
         entries, reader = _open_entries(self.path)
         for entry in entries:
-            if entry.index is None:
+            if entry.place is None:
                 self._begin(entry)
             elif entry.key == "images":
                 self._add_image(entry)
@@ -203,7 +204,7 @@ class _Document:
                 self._add_category(entry)
             elif entry.key == "annotations" and not self.is_annotations_pending:
                 self._add_annotation(entry, categories=None)
-            self.counts[entry.key] += entry.index is not None
+            self.counts[entry.key] += entry.place is not None
         self._check_complete()
         self.is_annotations_pending |= not self._used_categories <= self.categories.keys()
         return reader.sha256
@@ -214,7 +215,7 @@ class _Document:
         self.bad_annotations.clear()
         entries, _ = _open_entries(self.path)
         for entry in entries:
-            if entry.key == "annotations" and entry.index is not None:
+            if entry.key == "annotations" and entry.place is not None:
                 self._add_annotation(entry, self.categories)
 
     def _begin(self, entry: Entry) -> None:
@@ -247,7 +248,7 @@ class _Document:
         value, categories = entry.value, self.categories
         category_id, name = (value.get("id"), value.get("name")) if isinstance(value, dict) else (None, None)
         if not (_is_int(category_id) and 0 <= category_id <= MAX_ID and _is_text(name)):
-            problem = f"categories[{entry.index}] is {_shown(value)}."
+            problem = f"categories[{entry.place}] is {_shown(value)}."
         elif category_id in categories:
             problem = f"category id {category_id} is given to both {categories[category_id]!r} and {name!r}."
         elif name in categories.values():
@@ -267,24 +268,55 @@ class _Document:
             self.images[image_id] = None
             self.images[image_id] = _parse_image(entry.value, image_id)
         except BadRecord as bad:
-            name = _name(entry.value, f"images[{entry.index}]")
+            name = _name(entry.value, f"images[{entry.place}]")
             self.bad_images.append(Quarantined("image", name, bad.reason, bad.detail))
+
+    def _add_plain(self, value: Any) -> bool:
+        """Adds an annotation without fault, in a fraction of the time that it takes to find out what a fault is.
+
+        Whatever it does not add, `_add_annotation` judges.
+        """
+        try:
+            image_id, category_id, area = value["image_id"], value["category_id"], value["area"]
+            x, y, width, height = value["bbox"]
+            is_crowd = value["iscrowd"]
+            image: Any = self.images[image_id]  # None has no width
+            types = {type(x), type(y), type(width), type(height), type(area)}
+            is_plain = (
+                types <= _NUMBERS
+                and type(image_id) is type(category_id) is type(is_crowd) is type(value["id"]) is int
+                and 0 <= area <= MAX_AREA
+                and 0 < width < math.inf
+                and 0 < height < math.inf
+                and -width < x < image.width
+                and -height < y < image.height
+                and 0 <= is_crowd <= 1
+            )
+            if is_plain:
+                packed = _PACKED.pack(category_id, area, x, y, width, height, True, is_crowd)
+                self.packed[image_id] += packed
+                self._used_categories.add(category_id)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, struct.error):
+            return False
+        return is_plain
 
     def _add_annotation(self, entry: Entry, categories: Mapping[int, str] | None) -> None:
         value = entry.value
+        if categories is None and self._add_plain(value):
+            return
         try:
             image = _find_image(value, self.images)
             if image is None:  # it goes with its image
                 return
             annotation = _parse_annotation(value, image, categories)
         except BadRecord as bad:
-            name = _name(value, f"annotations[{entry.index}]")
+            name = _name(value, f"annotations[{entry.place}]")
             self.bad_annotations.append(Quarantined("annotation", name, bad.reason, bad.detail))
             return
         self._used_categories.add(annotation.category_id)
         self.packed[image.id] += _pack(annotation)
         if annotation.bbox_xywh_px is None:
-            name = _name(value, f"annotations[{entry.index}]")
+            name = _name(value, f"annotations[{entry.place}]")
             detail = f"bbox={_shown(value.get('bbox'))} in image {image.id} of {image.width}x{image.height}"
             self.bad_annotations.append(Quarantined("annotation", name, QuarantineReason.BAD_BOX, detail))
 

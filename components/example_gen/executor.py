@@ -16,7 +16,7 @@ from components.example_gen.options import ExampleGenOptions
 from components.example_gen.plan import DatasetPlan, check_splits, plan_dataset
 from components.example_gen.quarantine import Quarantined, check_quarantine, render_quarantine
 from components.example_gen.shards import cut_shards
-from components.example_gen.transforms import ShardSummary, WriteExamples, read_summary, write_summary
+from components.example_gen.transforms import ShardSummary, WriteExamples, read_summary, write_shards, write_summary
 
 
 class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no types
@@ -60,7 +60,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
 
     def _write(self, plan: DatasetPlan, options: ExampleGenOptions, uri: str) -> ShardSummary:
         summary_path = f"{self._get_tmp_dir()}/written"
-        shards = cut_shards(plan.records, seed=options.split_seed)
+        shards = write_shards(cut_shards(plan.records, seed=options.split_seed), f"{self._get_tmp_dir()}/shards")
         with self._make_beam_pipeline() as pipeline:
             (
                 pipeline

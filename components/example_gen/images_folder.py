@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import io
 import json
 import os
 import posixpath
@@ -63,7 +64,7 @@ class FileReader:
         Raises:
           OSError: whatever the reason; the message says it.
         """
-        return self._fetch(path) if is_remote(path) else Path(path).open("rb", buffering=0)
+        return self._fetch(path) if is_remote(path) else io.FileIO(path)
 
     def read_image(self, path: str) -> bytes:
         """The bytes of one image.

@@ -9,8 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 CHUNK_BYTES = 4 * 2**20
 
@@ -19,22 +18,22 @@ _OUTLINE_KEY = b'"segmentation"'
 _OUTLINE = re.compile(rb'"segmentation"\s*:\s*\[[\[\]0-9eE+\-.,\s]*\]')
 _OPEN_OUTLINE = re.compile(rb'"segmentation"\s*(:\s*(\[[\[\]0-9eE+\-.,\s]*)?)?\Z')
 _BLANK = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder()
+_COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
+_DECODER: Any = json.JSONDecoder()  # with `scan_once`, which typeshed does not know
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One value of the document.
 
     Attributes:
       key: under which it stands in the object.
-      index: its place in the list under that key; None for what stands under the key itself, where an empty list
+      place: in the list under that key; None for what stands under the key itself, where an empty list
         stands for any list, ahead of its entries.
       value: the parsed JSON.
     """
 
     key: str
-    index: int | None
+    place: int | None
     value: Any
 
 
@@ -105,10 +104,13 @@ class EntryReader:
         if window.peek() == "]":
             window.skip()
             return
-        index = 0
+        place = 0
         while True:
-            yield Entry(key, index, window.value())
-            index += 1
+            for value in window.values_before_commas():
+                yield Entry(key, place, value)
+                place += 1
+            yield Entry(key, place, window.value())
+            place += 1
             if window.expect(",]") == "]":
                 return
 
@@ -184,6 +186,20 @@ class _Window:
                 if end + 2 < len(self._text) or not self._fill():
                     self._at = end
                     return value
+
+    def values_before_commas(self) -> Iterator[Any]:
+        """The next values that lie in the window with a comma and more behind them: the short way through a list."""
+        self.peek()
+        while True:
+            try:
+                value, end = _DECODER.scan_once(self._text, self._at)
+            except (StopIteration, json.JSONDecodeError):
+                return
+            comma = _COMMA.match(self._text, end)
+            if comma is None or comma.end() == len(self._text):
+                return
+            self._at = comma.end()
+            yield value
 
     def error(self, message: str) -> json.JSONDecodeError:
         return json.JSONDecodeError(message, self._text, self._at)

@@ -137,7 +137,7 @@ class ExampleGenOptions(Options):
         elif isinstance(self.images, tuple):
             fits = isinstance(self.annotations, tuple) and len(self.images) == len(self.annotations)
         else:
-            fits = isinstance(self.annotations, dict) and self.images.keys() == self.annotations.keys()
+            fits = isinstance(self.annotations, dict) and set(self.images or ()) == set(self.annotations)
         if not fits or self.annotations in ((), {}):
             raise ValueError(
                 f"images: expected one folder for all annotations files, or one for each; received {self.images!r}"

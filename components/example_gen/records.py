@@ -8,8 +8,8 @@ need not import TensorFlow. Tests hold the result against TensorFlow's own bytes
 import functools
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from collections.abc import Sequence
+from typing import Any, BinaryIO
 
 import google_crc32c
 
@@ -55,73 +55,89 @@ def encode_example(
       A serialized `tf.train.Example` with the raw features of `components.features`, as protobuf's deterministic
       serialization writes it, in three parts, of which the second is `image.data` itself.
     """
-    boxed = [(a, box) for a in record.annotations if (box := box_yxyx(a, image.width, image.height)) is not None]
-    ymin, xmin, ymax, xmax = zip(*(box for _, box in boxed), strict=True) if boxed else ((), (), (), ())
+    ymin, xmin, ymax, xmax, categories, areas, crowds = _boxed_objects(record, image.width, image.height)
     # In the order of the keys.
-    before = _entry(features.LABEL, _ints([label])) + _entry(features.LABEL_TEXT, _text(label_text))
+    before = _ints(features.LABEL, [label]) + _text(features.LABEL_TEXT, label_text)
     after = b"".join(
         (
-            _entry(features.FILENAME, _text(record.file_name)),
-            _entry(features.FORMAT, _text(image.format)),
-            _entry(features.HEIGHT, _ints([image.height])),
-            _entry(features.SHA256, _text(hashlib.sha256(image.data).hexdigest())),
-            _entry(features.OBJECT_AREA, _floats([a.area for a, _ in boxed])),
-            _entry(features.XMAX, _floats(xmax)),
-            _entry(features.XMIN, _floats(xmin)),
-            _entry(features.YMAX, _floats(ymax)),
-            _entry(features.YMIN, _floats(ymin)),
-            _entry(features.OBJECT_CATEGORY, _ints([a.category_id for a, _ in boxed])),
-            _entry(features.OBJECT_IS_CROWD, _ints([int(a.is_crowd) for a, _ in boxed])),
-            _entry(features.LARGEST_OBJECT, _text(largest_object)),
-            _entry(features.SOURCE_ID, _text(record.source_id)),
-            _entry(features.WIDTH, _ints([image.width])),
+            _text(features.FILENAME, record.file_name),
+            _text(features.FORMAT, image.format),
+            _ints(features.HEIGHT, [image.height]),
+            _text(features.SHA256, hashlib.sha256(image.data).hexdigest()),
+            _floats(features.OBJECT_AREA, areas),
+            _floats(features.XMAX, xmax),
+            _floats(features.XMIN, xmin),
+            _floats(features.YMAX, ymax),
+            _floats(features.YMIN, ymin),
+            _ints(features.OBJECT_CATEGORY, categories),
+            _ints(features.OBJECT_IS_CROWD, crowds),
+            _text(features.LARGEST_OBJECT, largest_object),
+            _text(features.SOURCE_ID, record.source_id),
+            _ints(features.WIDTH, [image.width]),
         )
     )
-    size = len(image.data)
-    in_list = _FIRST + _varint(size)
-    in_feature = _BYTES_LIST + _varint(len(in_list) + size) + in_list
-    in_entry = _key(features.ENCODED) + _SECOND + _varint(len(in_feature) + size) + in_feature
-    before += _FIRST + _varint(len(in_entry) + size) + in_entry
-    in_features = len(before) + size + len(after)
-    return _FIRST + _varint(in_features) + before, image.data, after
+    opening = _opening(features.ENCODED, _BYTES_LIST, len(image.data))
+    in_features = len(before) + len(opening) + len(image.data) + len(after)
+    return _FIRST + _varint(in_features) + before + opening, image.data, after
 
 
-def _entry(key: str, feature: bytes) -> bytes:
-    """One entry of the map `Features.feature`."""
-    return _field(_FIRST, _key(key) + _field(_SECOND, feature))
+def _boxed_objects(record: ImageRecord, width: int, height: int) -> Sequence[Sequence[Any]]:
+    """The objects that have a box, column by column: ymin, xmin, ymax, xmax, category, area, whether a crowd."""
+    rows = [
+        (*box, annotation.category_id, annotation.area, annotation.is_crowd)
+        for annotation in record.annotations
+        if (box := box_yxyx(annotation, width, height)) is not None
+    ]
+    return list(zip(*rows, strict=True)) if rows else [()] * 7
+
+
+# Entries of the map `Features.feature`.
+
+
+def _text(key: str, value: str) -> bytes:
+    data = value.encode()
+    return _opening(key, _BYTES_LIST, len(data)) + data
+
+
+def _floats(key: str, values: Sequence[float]) -> bytes:
+    return _packed(key, _FLOAT_LIST, struct.pack(f"<{len(values)}f", *values))
+
+
+def _ints(key: str, values: Sequence[int]) -> bytes:
+    return _packed(key, _INT64_LIST, b"".join(map(_varint, values)))
+
+
+def _packed(key: str, kind: bytes, data: bytes) -> bytes:
+    """An empty list is written without its field, as protobuf does."""
+    if data:
+        return _opening(key, kind, len(data)) + data
+    entry = _key(key) + _SECOND + _varint(2) + kind + _varint(0)
+    return _FIRST + _varint(len(entry)) + entry
+
+
+@functools.lru_cache(maxsize=8192)
+def _opening(key: str, kind: bytes, size: int) -> bytes:
+    """All that stands in an entry before its `size` bytes of data."""
+    values = _FIRST + _varint(size)
+    feature = kind + _varint(len(values) + size) + values
+    entry = _key(key) + _SECOND + _varint(len(feature) + size) + feature
+    return _FIRST + _varint(len(entry) + size) + entry
 
 
 @functools.cache
 def _key(key: str) -> bytes:
-    return _field(_FIRST, key.encode())
-
-
-def _text(value: str) -> bytes:
-    return _field(_BYTES_LIST, _field(_FIRST, value.encode()))
-
-
-def _floats(values: Sequence[float]) -> bytes:
-    return _field(_FLOAT_LIST, _field(_FIRST, struct.pack(f"<{len(values)}f", *values)) if values else b"")
-
-
-def _ints(values: Sequence[int]) -> bytes:
-    return _field(_INT64_LIST, _field(_FIRST, b"".join(map(_varint, values))) if values else b"")
-
-
-def _field(tag: bytes, content: bytes) -> bytes:
-    return tag + _varint(len(content)) + content
+    return _FIRST + _varint(len(key)) + key.encode()
 
 
 def _varint(value: int) -> bytes:
     """A number in 0...2^64-1, seven bits a byte, the lowest first."""
-    if value < 0x80:
-        return bytes((value,))
-    groups = bytearray()
-    while value >= 0x80:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    groups.append(value)
-    return bytes(groups)
+    if value < len(_SHORT_VARINTS):
+        return _SHORT_VARINTS[value]
+    return bytes((value & 0x7F | 0x80,)) + _varint(value >> 7)
+
+
+# All of one byte and of two.
+_SHORT_VARINTS = [bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(0x4000)]
 
 
 class TFRecordFile:
@@ -130,15 +146,17 @@ class TFRecordFile:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
-    def write(self, parts: Iterable[bytes]) -> None:
+    def write(self, parts: Sequence[bytes]) -> None:
         """One record, the parts put together."""
-        parts = tuple(parts)
         length = struct.pack("<Q", sum(map(len, parts)))
         crc = 0
         for part in parts:
             crc = google_crc32c.extend(crc, part)
-        for part in (length, _masked(google_crc32c.value(length)), *parts, _masked(crc)):
+        head, *rest = parts
+        self._file.write(length + _masked(google_crc32c.value(length)) + head)
+        for part in rest:
             self._file.write(part)
+        self._file.write(_masked(crc))
 
 
 def _masked(crc: int) -> bytes:

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +60,27 @@ def write_summary(summary: ShardSummary, path: str) -> None:
 
 def read_summary(path: str) -> ShardSummary:
     """Reads what `write_summary` wrote."""
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with _open(path) as file:
         return _SUMMARY.validate_json(file.read())
+
+
+def write_shards(shards: Iterable[Shard], folder: str) -> list[str]:
+    """Lays the shards down as files that every worker can reach, and gives their paths.
+
+    Beam carries the paths alone: as elements of `beam.Create` the shards would be compressed into the pipeline's
+    graph, which for a large set costs more than reading its annotations.
+    """
+    FileSystems.mkdirs(folder)
+    paths = []
+    for shard in shards:
+        paths.append(f"{folder}/{shard.split}-{shard.index:05d}")
+        with _create(paths[-1]) as file:
+            file.write(shard.to_bytes())
+    return paths
+
+
+def _open(path: str) -> Any:
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def _create(path: str) -> Any:
@@ -94,8 +113,10 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
         self._counter = _ImageCount()
         self._reader = FileReader()
 
-    def process(self, shard: Shard) -> Iterator[ShardSummary]:
+    def process(self, shard_path: str) -> Iterator[ShardSummary]:
         """Writes to a temporary name and renames, so that a retried bundle never leaves half a file."""
+        with _open(shard_path) as file:
+            shard = Shard.from_bytes(file.read())
         path = f"{self._directory}/{shard.file_name}"
         temporary = f"{self._directory}/{shard.split}-{shard.index:05d}.tmp"
         counts: Counter[str] = Counter()
@@ -148,7 +169,7 @@ def _make_folder(path: str) -> None:
 
 @dataclass(eq=False)  # not frozen: Beam writes a transform's label into it
 class WriteExamples(beam.PTransform):  # type: ignore[misc]
-    """Shards to TFRecord files below `directory`; gives one ShardSummary of everything.
+    """Paths of shards (`write_shards`) to TFRecord files below `directory`; gives one ShardSummary of everything.
 
     Attributes:
       directory: where the `Split-*` folders go.

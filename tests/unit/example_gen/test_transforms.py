@@ -1,6 +1,11 @@
 import hashlib
 import itertools
 import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
@@ -14,7 +19,7 @@ from components.example_gen.coco import Annotation, ImageRecord, pack_annotation
 from components.example_gen.plan import LabeledImage
 from components.example_gen.quarantine import Quarantined, QuarantineReason
 from components.example_gen.shards import cut_shards
-from components.example_gen.transforms import ShardSummary, WriteExamples, read_summary, write_summary
+from components.example_gen.transforms import ShardSummary, WriteExamples, read_summary, write_shards, write_summary
 
 LABEL_NAMES = ("not-person", "person")
 COUNT = 30
@@ -45,10 +50,12 @@ def images(tmp_path_factory):
 
 
 def write(images, folder, arguments):
+    shards = cut_shards(images, seed=0, shard_bytes=6_000)
+    shutil.rmtree(folder / "shards", ignore_errors=True)
     with beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
         (
             pipeline
-            | beam.Create(cut_shards(images, seed=0, shard_bytes=6_000), reshuffle=False)
+            | beam.Create(write_shards(shards, f"{folder}/shards"), reshuffle=False)
             | WriteExamples(str(folder), LABEL_NAMES, len(images))
             | "WriteSummary" >> beam.Map(write_summary, f"{folder}/summary")
         )
@@ -129,7 +136,7 @@ def test_write_examples_digest_is_the_sum_over_examples_and_splits(written):
 
 def test_write_examples_leaves_nothing_temporary(written):
     _, folder = written
-    assert sorted(path.name for path in folder.iterdir()) == ["Split-eval", "Split-train", "summary"]
+    assert sorted(path.name for path in folder.iterdir()) == ["Split-eval", "Split-train", "shards", "summary"]
 
 
 def test_write_examples_again_over_the_same_folder_gives_the_same(images, tmp_path):
@@ -154,12 +161,47 @@ def test_write_examples_reports_every_image(images, tmp_path):
     assert {report[1:] for report in reports} == {(COUNT, "images")}
 
 
-def test_write_examples_in_two_processes_writes_the_same(written, images, tmp_path):
+@pytest.fixture
+def job_service(tmp_path):
+    """Beam's job service in a process of its own, which starts gRPC workers in theirs, as Dataflow and Flink do."""
+    port_file = tmp_path / "port"
+    with (tmp_path / "job_service.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main", "--port_file", port_file],
+            stdout=log,
+            stderr=log,
+            cwd=Path(__file__).parents[3],
+        )
+    deadline = time.monotonic() + 60
+    while not port_file.exists():
+        assert process.poll() is None, (tmp_path / "job_service.log").read_text()
+        assert time.monotonic() < deadline, "no port within 60 s"
+        time.sleep(0.1)
+    yield f"localhost:{port_file.read_text()}"
+    process.terminate()
+    process.wait(30)
+
+
+def through_job_service(address):
+    return [
+        "--runner=PortableRunner",
+        f"--job_endpoint={address}",
+        "--environment_type=beam:env:harness_subprocess_python:v1",
+        f"--environment_config={sys.executable} -m apache_beam.runners.worker.sdk_worker_main",
+        "--sdk_worker_parallelism=2",
+    ]
+
+
+@pytest.mark.parametrize("runner", ["two_processes", "job_service"])
+def test_write_examples_on_another_runner_writes_the_same(written, images, tmp_path, runner, request):
     summary, folder = written
-    other = write(images, tmp_path, TWO_PROCESSES)
+    arguments = TWO_PROCESSES
+    if runner == "job_service":
+        arguments = through_job_service(request.getfixturevalue("job_service"))
+    other = write(images, tmp_path / "examples", arguments)
     assert (other.digest, other.counts, other.reencoded) == (summary.digest, summary.counts, summary.reencoded)
     assert sorted(other.quarantined) == sorted(summary.quarantined)
-    assert records(tmp_path) == records(folder)
+    assert records(tmp_path / "examples") == records(folder)
 
 
 # Summaries.
