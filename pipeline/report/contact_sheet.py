@@ -1,0 +1,70 @@
+"""Contact sheets: many images at a glance, each under its caption."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.example_gen.images_folder import FileReader
+from components.example_gen.quarantine import BadRecord
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+THUMBNAIL_PX = 144
+_CAPTION_PX = 18
+_MARGIN_PX = 4
+_PAPER = (255, 255, 255)
+_INK = (32, 32, 32)
+_NO_IMAGE = (208, 208, 208)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image on a sheet: its file, local or `gs://`, and a line of text."""
+
+    path: str
+    caption: str
+
+
+def make_thumbnail(path: str, side: int = THUMBNAIL_PX) -> "Image.Image":
+    """An image scaled into a square of `side` pixels, as RGB; a gray field if it cannot be read."""
+    from PIL import Image
+
+    square = Image.new("RGB", (side, side), _PAPER)
+    try:
+        with Image.open(io.BytesIO(FileReader().read_image(path))) as image:
+            image.draft("RGB", (side, side))
+            small = image.convert("RGB")
+    except (BadRecord, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        square.paste(_NO_IMAGE, (0, 0, side, side))
+        return square
+    small.thumbnail((side, side))
+    square.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
+    return square
+
+
+def render_contact_sheet(tiles: Sequence[Tile], *, columns: int = 6) -> "Image.Image":
+    """The tiles row by row, as an RGB image.
+
+    Args:
+      tiles: at least one.
+      columns: tiles in a row.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    width, height = THUMBNAIL_PX + _MARGIN_PX, THUMBNAIL_PX + _CAPTION_PX + _MARGIN_PX
+    sheet = Image.new("RGB", (columns * width + _MARGIN_PX, rows * height + _MARGIN_PX), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(11)
+    for place, tile in enumerate(tiles):
+        left = _MARGIN_PX + place % columns * width
+        top = _MARGIN_PX + place // columns * height
+        sheet.paste(make_thumbnail(tile.path), (left, top))
+        caption = tile.caption
+        while caption and draw.textlength(caption, font) > THUMBNAIL_PX:
+            caption = caption[:-1]
+        draw.text((left, top + THUMBNAIL_PX + 2), caption, fill=_INK, font=font)
+    return sheet
