@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from components.errors import VwwError
+from components.errors import GateError, VwwError
 
 if TYPE_CHECKING:
     from components.pusher.outcome import Outcome
     from pipeline.config import RunConfig
 
-EXIT_GATED = 3
+EXIT_GATED = GateError.exit_code
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -185,6 +185,41 @@ def inspect(
     from pipeline.show import show_flatbuffer
 
     show_flatbuffer(file, as_json=as_json)
+
+
+labels = typer.Typer(help="Compare label rules.", no_args_is_help=True)
+app.add_typer(labels, name="labels")
+
+
+@labels.command("diff")
+def labels_diff(
+    annotations: Annotated[str, typer.Option("--annotations", metavar="FILE", help="A COCO instances file.")],
+    rule: Annotated[list[str], typer.Option("--rule", help="slim, slim-download, pyvww, mlperf, kenning or paper.")],
+    images: Annotated[
+        str | None, typer.Option("--images", metavar="DIR", help="The images; guessed beside FILE if left out.")
+    ] = None,
+    category: Annotated[str, typer.Option("--category", help="The COCO category that makes an image positive.")] = (
+        "person"
+    ),
+    sheet: Annotated[
+        Path, typer.Option("--sheet", metavar="FILE.jpg", help="Where images that change label are shown.")
+    ] = Path("labels-diff.jpg"),
+) -> None:
+    """Label a set by two rules or more: counts, where they differ, and a contact sheet of the images that change."""
+    from components.example_gen.coco import read_annotations
+    from pipeline.labels import find_rules, guess_images_folder, label_by_rules, print_labels, write_sheet
+
+    rules = find_rules(rule)
+    dataset = read_annotations(annotations)
+    labels_of_rules = label_by_rules(dataset, category, rules)
+    print_labels(labels_of_rules, category)
+    folder = guess_images_folder(annotations) if images is None else images
+    if folder is None:
+        typer.echo("no contact sheet: no images were found beside the annotations; pass --images DIR", err=True)
+    elif count := write_sheet(labels_of_rules, dataset, str(folder), sheet):
+        typer.echo(f"{sheet}: {count} of the images that change label")
+    else:
+        typer.echo("no contact sheet: no image changes its label", err=True)
 
 
 Store = Annotated[str, typer.Option("--uri", help="The release store: a folder or gs://bucket/prefix.")]

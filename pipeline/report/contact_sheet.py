@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 THUMBNAIL_PX = 144
-_CAPTION_PX = 18
+_LINE_PX = 15
 _MARGIN_PX = 4
 _PAPER = (255, 255, 255)
 _INK = (32, 32, 32)
@@ -21,7 +21,7 @@ _NO_IMAGE = (208, 208, 208)
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One image on a sheet: its file, local or `gs://`, and a line of text."""
+    """One image on a sheet: its file, local or `gs://`, and lines of text."""
 
     path: str
     caption: str
@@ -55,7 +55,8 @@ def render_contact_sheet(tiles: Sequence[Tile], *, columns: int = 6) -> "Image.I
 
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
-    width, height = THUMBNAIL_PX + _MARGIN_PX, THUMBNAIL_PX + _CAPTION_PX + _MARGIN_PX
+    lines = max(tile.caption.count("\n") + 1 for tile in tiles)
+    width, height = THUMBNAIL_PX + _MARGIN_PX, THUMBNAIL_PX + lines * _LINE_PX + 2 * _MARGIN_PX
     sheet = Image.new("RGB", (columns * width + _MARGIN_PX, rows * height + _MARGIN_PX), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(11)
@@ -63,8 +64,9 @@ def render_contact_sheet(tiles: Sequence[Tile], *, columns: int = 6) -> "Image.I
         left = _MARGIN_PX + place % columns * width
         top = _MARGIN_PX + place // columns * height
         sheet.paste(make_thumbnail(tile.path), (left, top))
-        caption = tile.caption
-        while caption and draw.textlength(caption, font) > THUMBNAIL_PX:
-            caption = caption[:-1]
-        draw.text((left, top + THUMBNAIL_PX + 2), caption, fill=_INK, font=font)
+        for number, line in enumerate(tile.caption.splitlines()):
+            fitting = line
+            while draw.textlength(fitting, font) > THUMBNAIL_PX:
+                fitting = fitting[:-1]
+            draw.text((left, top + THUMBNAIL_PX + number * _LINE_PX), fitting, fill=_INK, font=font)
     return sheet
