@@ -27,7 +27,8 @@ Transformed examples carry what training and calibration need, and what statisti
     width, height               int64    pixels, of the encoded image
     object_count                int64    annotated objects with a box, of every category
 
-One of them, gray and 96 pixels a side, takes SIZE bytes before compression, 9,235 of them the raster.
+One of them, gray and 96 pixels a side, takes about 9,400 bytes before compression: 9,235 are the raster, and the
+five features that only describe take 103.
 """
 
 ENCODED = "image/encoded"
