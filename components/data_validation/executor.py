@@ -76,6 +76,6 @@ def _check_drift(drift: Drift) -> None:
         raise GateError(
             f"the train split has drifted from that of the released {drift.baseline}: " + "; ".join(verdict.reasons()),
             expected="every feature within its limit; measured "
-            + ", ".join(f"{row.feature} {row.value:.4g}" for row in drift.features),
+            + ", ".join(f"{row.feature} {row.value:.4f}" for row in drift.features),
             hint="look at what changed in the data; if it was meant, raise the limit with --set gates.data.KEY=VALUE",
         )

@@ -102,7 +102,7 @@ def test_darkened_data_beyond_the_limit_exits_3_before_any_training_and_names_br
     assert "gates.data.max_feature_drift: " in message
     assert "is not <= 0.3 (brightness, Jensen-Shannon)" in message
     assert "object_count" not in message.splitlines()[0]
-    assert "object_count 0," in message
+    assert "object_count 0.0000," in message
     assert "hint: " in message
     assert "[5/9] StatisticsGen" in stderr
     assert "[6/9]" not in stderr
