@@ -63,6 +63,7 @@ class DatasetPlan:
       counts: images per split and label.
       fingerprint: hex SHA-256 of the annotations files, the id lists, and name, size and time of every image. A
         changed file changes it.
+      inventory: what all of this was decided from.
     """
 
     records: tuple[LabeledImage, ...]
@@ -75,6 +76,7 @@ class DatasetPlan:
     annotation_count: int
     counts: SplitCounts
     fingerprint: str
+    inventory: Inventory
 
 
 def plan_dataset(
@@ -134,6 +136,7 @@ def plan_dataset(
         annotation_count=inventory.annotation_count,
         counts=counts,
         fingerprint=_fingerprint(inventory, options),
+        inventory=inventory,
     )
 
 
