@@ -55,7 +55,7 @@ def test_run_float_gate_above_the_model_is_refused_and_nothing_is_promoted(
     accuracy = released.manifest["float_metrics"]["eval"]["accuracy"]
     assert run.outcome.verdict.reasons() == [f"gates.float.min_accuracy: {accuracy:g} is not >= 1"]
     # A model that is not blessed is not even quantized.
-    assert run.outcome.int8_metrics is None
+    assert run.outcome.int8_metrics == {}
     pushed = released.output("MicroPusher", "pushed_model")
     assert [path.name for path in pushed.iterdir()] == ["outcome.json"]
     assert json.loads((pushed / "outcome.json").read_text())["promotion"] is None
