@@ -109,6 +109,7 @@ _SOF_HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended sequential, p
 _SOF_OTHER = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})  # lossless, arithmetic, ...
 _SOF_PROGRESSIVE = 0xC2
 _SOS = 0xDA
+_PLAIN_SEGMENTS = frozenset({0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE})  # tables, applications, comments
 _EOI = b"\xff\xd9"
 # A marker that ends a scan: 0xFF and a byte that is not a stuffed zero, a restart or a further 0xFF.
 _ENDS_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -147,7 +148,7 @@ def _parse_jpeg(data: bytes) -> _JpegFrame:
     """Walks the segments up to the first scan, skipping between them what libjpeg skips."""
     sof = None
     at = 2
-    while (at := _next_marker(data, at)) + 4 <= len(data):
+    while (at := _next_marker(data, _skip_plain_segments(data, at))) + 4 <= len(data):
         code = data[at + 1]
         end = _segment_end(data, at)
         if code in _SOF_HUFFMAN or code in _SOF_OTHER:
@@ -169,6 +170,17 @@ def _parse_jpeg(data: bytes) -> _JpegFrame:
             )
         at = end
     raise BadImage(QuarantineReason.TRUNCATED, f"the JPEG stops at byte {len(data)}, before its first scan")
+
+
+def _skip_plain_segments(data: bytes, at: int) -> int:
+    """The offset behind a run of well-formed segments whose content does not matter here: most of a header's."""
+    size = len(data)
+    while at + 4 <= size and data[at] == 0xFF and data[at + 1] in _PLAIN_SEGMENTS:
+        end = at + 2 + (data[at + 2] << 8 | data[at + 3])
+        if end < at + 4 or end > size:
+            break
+        at = end
+    return at
 
 
 def _next_marker(data: bytes, at: int) -> int:
@@ -199,12 +211,20 @@ def _is_last_scan(data: bytes, scan_at: int) -> bool:
     Raises:
       BadImage: there is no end, neither here nor after further segments and scans.
     """
+    if _has_one_marker(data, scan_at) and data.endswith(_EOI):
+        return True
     at = scan_at
     while (marker := _ENDS_SCAN.search(data, at)) is not None:
         if marker.group() == _EOI:
             return at == scan_at
         at = _segment_end(data, marker.start())
     raise BadImage(QuarantineReason.TRUNCATED, f"the JPEG stops at byte {len(data)}, inside a scan")
+
+
+def _has_one_marker(data: bytes, start: int) -> bool:
+    """Whether 0xFF is followed by something else than a stuffed zero exactly once, in half the time of a search."""
+    rest = np.frombuffer(data, dtype=np.uint8, offset=start)
+    return bool(np.count_nonzero((rest[:-1] == 0xFF) & (rest[1:] != 0)) == 1)
 
 
 def _header_of_one_pixel(data: bytes, frame: _JpegFrame) -> bytes:

@@ -1,154 +1,152 @@
 """Measures the stages against plain loops over the same images, in one run: `make bench`.
 
-    make bench                            500 and 2,000 drawn images
-    make bench ARGS="--images 1000,5000"
+    make bench                                            everything, about 10 minutes and 8 GB of disk
+    make bench ARGS="--images 500,2000 --only data"       rows of ExampleGen and Transform, on fewer images
 
 Each stage runs as the pipeline runs it, as a node of the real graph, on a smaller and a larger set. The difference
 gives its cost per image, the rest is what it costs to start. The floor is the least code that does the same work with
-the same library, on the same images. Times are CPU-seconds of all threads, which hold still on a busy machine.
+the same library, on the same images. Times are CPU-seconds of all threads, which hold still on a busy machine; only
+the speed-up by a second worker is read from the clock. The images are as heavy as COCO's.
 """
 
 import argparse
 import os
 import platform
-import shutil
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tests.bench.costs import ROUNDS, Cost, cost, cpu_seconds, split_cost, wall_seconds
+from tests.bench.images import COCO_LIKE, TINY, BenchSet
+from tests.bench.memory import peak_mib
+from tests.bench.nodes import CONFIG, run_node
 
 SHAPE = (96, 96, 1)
 BATCH = 96
 TRAIN_STEPS = 30
-ROUNDS = 3
-CONFIG = "pipeline/configs/vww_mobilenet_v1_025_96_gray.yaml"
+MEMORY_SIZES = (5_000, 50_000)
+SCALING_FACTOR = 3  # times the larger number of images, so that the work outweighs the workers' start
 
 
-@dataclass(frozen=True)
-class Cost:
-    """CPU-seconds of one piece of work: what it costs to start, and per image."""
-
-    start: float
-    per_image: float
-
-
-def cpu_seconds(work: Callable[[], Any]) -> float:
-    """CPU-seconds that `work` takes, in this process and its children."""
-
-    def spent() -> float:
-        times = os.times()
-        return times.user + times.system + times.children_user + times.children_system
-
-    start = spent()
-    work()
-    return spent() - start
+def show(stage: str, measured: Cost, floors: dict[str, Cost]) -> None:
+    """One row for each floor."""
+    for name, floor in floors.items():
+        print(
+            f"{stage:<11} {1 / measured.per_image:>7,.0f} images/CPU-s, {measured.start:>4.1f} s to start   "
+            f"{name:<42} {1 / floor.per_image:>7,.0f} images/CPU-s   "
+            f"ratio {floor.per_image / measured.per_image:.2f}",
+            flush=True,
+        )
 
 
-def cost(work: Callable[[int], Any], sizes: tuple[int, int]) -> Cost:
-    """The cost of `work(size)`, from its fastest of three rounds at either size."""
-    small, large = (min(cpu_seconds(lambda size=size: work(size)) for _ in range(ROUNDS)) for size in sizes)
-    per_image = (large - small) / (sizes[1] - sizes[0])
-    return Cost(start=small - per_image * sizes[0], per_image=per_image)
+def paths(images: BenchSet, size: int) -> Iterator[Path]:
+    """The files of the first `size` images."""
+    return (images.images / f"{number:012d}.jpg" for number in range(size))
 
 
-def show(stage: str, measured: Cost, floor_name: str, floor: Cost) -> None:
-    """One row."""
+def bench_example_gen(images: BenchSet, sizes: tuple[int, int], folder: Path) -> None:
+    """CocoExampleGen against copying the bytes, and against a loop that writes them as examples."""
+    import tensorflow as tf
+
+    def run(size: int) -> float:
+        return run_node("CocoExampleGen", images.annotations(size), images.images, folder / "run", measure=cpu_seconds)[
+            0
+        ]
+
+    measured = split_cost({size: min(run(size) for _ in range(ROUNDS)) for size in sizes})
+    plain = folder / "plain.tfrecord"
+
+    def copy(size: int) -> None:
+        plain.unlink(missing_ok=True)
+        with tf.io.TFRecordWriter(str(plain)) as writer:
+            for path in paths(images, size):
+                writer.write(path.read_bytes())
+
+    def write_examples(size: int) -> None:
+        plain.unlink(missing_ok=True)
+        with tf.io.TFRecordWriter(str(plain)) as writer:
+            for number, path in enumerate(paths(images, size)):
+                feature = {
+                    "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[path.read_bytes()])),
+                    "image/class/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[number % 2])),
+                }
+                writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+
+    floors = {
+        "copy each file into one TFRecord": cost(copy, sizes),
+        "write each file and a label as an Example": cost(write_examples, sizes),
+    }
+    plain.unlink()
+    show("ExampleGen", measured, floors)
+
+
+def bench_scaling(images: BenchSet, sizes: tuple[int, int], folder: Path) -> None:
+    """What a second worker process brings, on the clock."""
+
+    def per_image(workers: int) -> float:
+        beam = ("--direct_running_mode=multi_processing", f"--direct_num_workers={workers}")
+        seconds = {}
+        for size in sizes:
+            rounds = [
+                run_node(
+                    "CocoExampleGen",
+                    images.annotations(size),
+                    images.images,
+                    folder / "run",
+                    measure=wall_seconds,
+                    beam=beam,
+                )[0]
+                for _ in range(2)
+            ]
+            seconds[size] = min(rounds)
+        return split_cost(seconds).per_image
+
+    one, two = per_image(1), per_image(2)
     print(
-        f"{stage:<11} {1 / measured.per_image:>7,.0f} images/CPU-s, {measured.start:>4.1f} s to start   "
-        f"{floor_name:<38} {1 / floor.per_image:>7,.0f} images/CPU-s   "
-        f"ratio {floor.per_image / measured.per_image:.2f}",
+        f"ExampleGen  {1 / one:,.0f} images/s with 1 worker process, {1 / two:,.0f} with 2   speed-up {one / two:.2f}",
         flush=True,
     )
 
 
-class DataStages:
-    """CocoExampleGen and Transform as nodes of the graph, on sets of two sizes."""
+def bench_memory(images: BenchSet, folder: Path) -> None:
+    """Peak memory of CocoExampleGen at two sizes."""
+    small, large = (peak_mib(images.annotations(size), images.images, folder / "memory-run") for size in MEMORY_SIZES)
+    per_image = (large - small) * 1024 / (MEMORY_SIZES[1] - MEMORY_SIZES[0])
+    print(
+        f"ExampleGen  peak memory {small:,.0f} MiB at {MEMORY_SIZES[0]:,} images, {large:,.0f} MiB at"
+        f" {MEMORY_SIZES[1]:,}   {per_image:.2f} KiB an image",
+        flush=True,
+    )
 
-    _BEFORE: ClassVar = {
-        "CocoExampleGen": (),
-        "Transform": ("CocoExampleGen", "CuratedSchema", "StatisticsGen", "ExampleValidator"),
-    }
-    _OUTPUT: ClassVar = {"CocoExampleGen": "examples", "Transform": "transformed_examples"}
 
-    def __init__(self, sizes: tuple[int, int], folder: Path) -> None:
-        from components.example_gen.plan import plan_dataset
-        from components.example_gen.sample_data import write_sample_data
-        from pipeline.config import read_config
+def bench_transform(images: BenchSet, sizes: tuple[int, int], folder: Path) -> Path:
+    """Transform against tf.data's decode and resize; returns the folder of the larger transformed set."""
+    import tensorflow as tf
 
-        self.sizes = sizes
-        self.transformed = ""
-        self._folder = folder
-        self._plans: dict[int, Any] = {}
-        self._configs: dict[int, Any] = {}
-        for size in sizes:
-            data = folder / f"data-{size}"
-            write_sample_data(data, images=size, seed=1, workers=2)
-            settings = [f"data.annotations={data}/instances.json", f"data.images={data}/images"]
-            self._configs[size] = read_config(CONFIG, [*settings, f"run.root={folder}/run-{size}"])
-            self._plans[size] = plan_dataset(self._configs[size].data)
+    from components.transform.image_ops import rasterize
 
-    def node_cost(self, node: str) -> Cost:
-        """What the node costs; leaves the folder of its larger output in `transformed`."""
-        seconds = {}
-        for size in self.sizes:
-            rounds = []
-            for _ in range(ROUNDS):
-                runner = self._prepare(size, node)
-                rounds.append(cpu_seconds(lambda runner=runner: runner.launch(node)))
-                self.transformed = runner.output_uri(node, self._OUTPUT[node])
-            seconds[size] = min(rounds)
-        small, large = self.sizes
-        per_image = (seconds[large] - seconds[small]) / (large - small)
-        return Cost(seconds[small] - per_image * small, per_image)
+    seconds = {}
+    transformed = ""
+    for size in sizes:
+        rounds = []
+        for _ in range(ROUNDS):
+            spent, transformed = run_node(
+                "Transform", images.annotations(size), images.images, folder / "run", measure=cpu_seconds
+            )
+            rounds.append(spent)
+        seconds[size] = min(rounds)
 
-    def read_and_write(self, size: int) -> None:
-        """The floor of CocoExampleGen."""
-        import tensorflow as tf
-
-        with tf.io.TFRecordWriter(str(self._folder / "plain.tfrecord")) as writer:
-            for image in self._plans[size].records:
-                writer.write(Path(image.path).read_bytes())
-
-    def decode_and_resize(self, size: int) -> None:
-        """The floor of Transform."""
-        import tensorflow as tf
-
-        from components.transform.image_ops import rasterize
-
-        images = tf.data.Dataset.from_tensor_slices([image.path for image in self._plans[size].records])
-        images = images.map(lambda path: rasterize(tf.io.read_file(path), SHAPE[0], SHAPE[2]), tf.data.AUTOTUNE)
-        for _ in images:
+    def decode_and_resize(size: int) -> None:
+        files = tf.data.Dataset.from_tensor_slices([str(path) for path in paths(images, size)])
+        for _ in files.map(lambda path: rasterize(tf.io.read_file(path), SHAPE[0], SHAPE[2]), tf.data.AUTOTUNE):
             pass
 
-    def _prepare(self, size: int, node: str) -> Any:
-        from components.pusher.options import CodeVersion
-        from pipeline.graph import RunFacts, create_pipeline
-        from pipeline.local import LocalRunner
-
-        # A fingerprint that no earlier round had, so that the measured node is not reused from a cache.
-        fingerprint = f"{time.time_ns()}"
-        facts = RunFacts(fingerprint, fingerprint, None, CodeVersion(version="bench", commit=None, dirty=None))
-        root = Path(self._configs[size].run.root)
-        shutil.rmtree(root, ignore_errors=True)
-        root.mkdir()
-        runner = LocalRunner(create_pipeline(self._configs[size], facts), fingerprint)
-        for earlier in self._BEFORE[node]:
-            runner.launch(earlier)
-        return runner
-
-
-def bench_data_stages(sizes: tuple[int, int], folder: Path) -> Path:
-    """Two rows; returns the folder of the larger transformed set."""
-    stages = DataStages(sizes, folder)
-    example_gen = stages.node_cost("CocoExampleGen")
-    show("ExampleGen", example_gen, "read each file, write one TFRecord", cost(stages.read_and_write, sizes))
-    transform = stages.node_cost("Transform")
-    show("Transform", transform, "tf.data: read, decode, resize", cost(stages.decode_and_resize, sizes))
-    return Path(stages.transformed)
+    floors = {"tf.data: read, decode, resize": cost(decode_and_resize, sizes)}
+    show("Transform", split_cost(seconds), floors)
+    return Path(transformed)
 
 
 def bench_trainer(transformed: Path) -> None:
@@ -176,17 +174,31 @@ def bench_trainer(transformed: Path) -> None:
         )
         return Cost(0.0, seconds / (TRAIN_STEPS * BATCH))
 
-    show("Trainer", steps_cost(batches), "the same model, one batch from memory", steps_cost(memory))
+    show("Trainer", steps_cost(batches), {"the same model, one batch from memory": steps_cost(memory)})
 
 
 def main() -> None:
-    """Runs all of it."""
+    """Runs what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--images", default="500,2000", help="a smaller and a larger number of drawn images")
-    small, large = (int(size) for size in parser.parse_args().images.split(","))
+    parser.add_argument("--images", default="1000,5000", help="a smaller and a larger number of images")
+    parser.add_argument("--only", choices=("data", "scaling", "memory"), help="these rows alone")
+    arguments = parser.parse_args()
+    small, large = (int(size) for size in arguments.images.split(","))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        bench_trainer(bench_data_stages((small, large), Path(folder)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if arguments.only != "memory":
+            heavy = BenchSet(folder / "heavy", large * (1 if arguments.only == "data" else SCALING_FACTOR), COCO_LIKE)
+            print(f"images of {COCO_LIKE[0]}x{COCO_LIKE[1]} pixels and {heavy.mean_bytes / 1000:.0f} kB", flush=True)
+        if arguments.only in (None, "data"):
+            bench_example_gen(heavy, (small, large), folder)
+            transformed = bench_transform(heavy, (small, large), folder)
+            if arguments.only is None:
+                bench_trainer(transformed)
+        if arguments.only in (None, "scaling"):
+            bench_scaling(heavy, (large, SCALING_FACTOR * large), folder)
+        if arguments.only in (None, "memory"):
+            bench_memory(BenchSet(folder / "tiny", MEMORY_SIZES[1], TINY), folder)
 
 
 if __name__ == "__main__":
