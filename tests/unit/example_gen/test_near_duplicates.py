@@ -288,24 +288,31 @@ def test_plan_dataset_look_alikes_share_a_split_where_asked_to(tmp_path):
 
 
 def test_plan_dataset_look_alikes_follow_the_held_out_one(tmp_path):
-    classes = Classes(tmp_path / "images", "train/cat", "train/dog", "eval/cat", "eval/dog", count=3)
+    folders = [f"{split}/{label}" for split in ("train", "eval", "test") for label in ("cat", "dog")]
+    classes = Classes(tmp_path / "images", *folders, count=3)
     classes.copy("eval/cat/0.png", "train/cat/like-eval.jpg")
     classes.copy("train/dog/0.png", "eval/dog/like-train.jpg")
+    classes.copy("test/dog/0.png", "eval/dog/like-test.jpg")
     splits = classes.splits(group_near_duplicates=True)
     moved = {name: split for name, split in splits.items() if not name.startswith(split)}
-    assert moved == {"train/cat/like-eval.jpg": "eval", "train/dog/0.png": "eval"}
-    assert len(splits) == 14
+    assert moved == {
+        "train/cat/like-eval.jpg": "eval",
+        "train/dog/0.png": "eval",
+        "eval/dog/like-test.jpg": "test",
+    }
+    assert len(splits) == 21
     assert all(name.startswith(split) for name, split in classes.splits().items())
 
 
 def test_plan_dataset_look_alikes_follow_the_one_that_an_id_list_names(tmp_path):
     classes = Classes(tmp_path / "images", "cat", "dog")
     classes.copy("cat/3.png", "cat/like-3.jpg")
-    (tmp_path / "eval.txt").write_text("cat/3.png\ndog/7.png\n")
     stated = {"split_ids": {"eval": str(tmp_path / "eval.txt")}}
-    assert classes.splits(**stated)["cat/like-3.jpg"] == "train"
-    splits = classes.splits(**stated, group_near_duplicates=True)
-    assert {name for name, split in splits.items() if split == "eval"} == {"cat/3.png", "dog/7.png", "cat/like-3.jpg"}
+    for named, other in (("cat/3.png", "cat/like-3.jpg"), ("cat/like-3.jpg", "cat/3.png")):
+        (tmp_path / "eval.txt").write_text(f"{named}\ndog/7.png\n")
+        assert classes.splits(**stated)[other] == "train"
+        splits = classes.splits(**stated, group_near_duplicates=True)
+        assert {name for name, split in splits.items() if split == "eval"} == {named, other, "dog/7.png"}
 
 
 def test_plan_dataset_images_without_structure_are_not_grouped(tmp_path):

@@ -582,6 +582,7 @@ def test_plan_dataset_in_a_bucket_class_folders_equal_the_local_ones(dataset, bu
     bucket["set/"] = b""
     bucket["set/cat/"] = b""
     bucket["set/cat/notes.txt"] = b"x"
+    bucket["set/cat/.thumbs/1.jpg"] = b"y"
     local = plan.plan_dataset(ExampleGenOptions(format="image_folder", images=str(root)))
     result = plan.plan_dataset(ExampleGenOptions(format="image_folder", images="gs://good/set"))
     assert [(i.record, i.split, i.label) for i in result.records] == [
