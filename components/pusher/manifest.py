@@ -224,7 +224,7 @@ def parse_manifest(text: str, source: str) -> Manifest:
         raise ReleaseError(
             f"{source} has a format that this vww does not know: received format_version={found!r}",
             expected=f"format_version={FORMAT_VERSION}",
-            hint="use the vww version that wrote the release, or a newer one",
+            hint="use a vww version that knows it; a run can release elsewhere with --set release.uri=DIR",
         )
     try:
         return Manifest.from_json(text)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from components.errors import ConfigError, ReleaseError
+from components.pusher.manifest import FORMAT_VERSION
 from components.pusher.release import MANIFEST_NAME
 from components.pusher.release_store import PublishResult, Release, open_store
 
@@ -69,8 +70,8 @@ def test_publish_under_another_version_is_refused(store, stage):
         (("labels.txt", None), "labels.txt is missing"),
         (("saved_model/extra.pb", b"x"), "saved_model/extra.pb is not in the manifest"),
         ((MANIFEST_NAME, b"{"), "is no JSON"),
-        ((MANIFEST_NAME, b'{"format_version": 2}'), "format_version=2"),
-        ((MANIFEST_NAME, b'{"format_version": 1}'), "model: Field required"),
+        ((MANIFEST_NAME, b'{"format_version": %d}' % (FORMAT_VERSION + 1)), f"format_version={FORMAT_VERSION + 1}"),
+        ((MANIFEST_NAME, b'{"format_version": %d}' % FORMAT_VERSION), "model: Field required"),
     ],
 )
 def test_verify_names_each_problem(store, stage, tamper, damage, problem):
