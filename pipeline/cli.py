@@ -222,6 +222,45 @@ def labels_diff(
         typer.echo("no contact sheet: no image changes its label", err=True)
 
 
+data = typer.Typer(help="Look at a set before anything is trained on it.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+@data.command("report")
+def data_report(
+    config_file: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, as for `vww run`.")],
+    overrides: Overrides = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.html", help="The page; run.root/data-report.html.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than tables.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Look at N images only, chosen by a hash of their ids.")
+    ] = None,
+) -> None:
+    """Is the set balanced, diverse and large enough? A page with charts and images, and a table of checks."""
+    from pipeline.config import read_config
+
+    config = read_config(config_file, overrides or ())
+
+    from pipeline.console import RunView
+    from pipeline.report.data_page import write_page
+    from pipeline.report.data_report import gather_data_report
+    from pipeline.report.data_tables import print_report
+
+    page = Path(config.run.root) / "data-report.html" if output is None else output
+    with RunView() as view:
+        report = gather_data_report(config, view, limit=limit)
+        view.start("page  ")
+        write_page(report, page)
+        view.finish(str(page))
+    if as_json:
+        sys.stdout.write(report.to_json())
+    else:
+        print_report(report)
+        typer.echo(str(page))
+
+
 Store = Annotated[str, typer.Option("--uri", help="The release store: a folder or gs://bucket/prefix.")]
 DEFAULT_STORE = "runs/demo/releases"
 

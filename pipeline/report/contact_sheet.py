@@ -31,17 +31,25 @@ def make_thumbnail(path: str, side: int = THUMBNAIL_PX) -> "Image.Image":
     """An image scaled into a square of `side` pixels, as RGB; a gray field if it cannot be read."""
     from PIL import Image
 
-    square = Image.new("RGB", (side, side), _PAPER)
+    small = read_small(path, side)
+    square = Image.new("RGB", (side, side), _NO_IMAGE if small is None else _PAPER)
+    if small is not None:
+        square.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
+    return square
+
+
+def read_small(path: str, side: int = THUMBNAIL_PX) -> "Image.Image | None":
+    """An image scaled to fit into a square of `side` pixels, as RGB; None if it cannot be read."""
+    from PIL import Image
+
     try:
         with Image.open(io.BytesIO(FileReader().read_image(path))) as image:
             image.draft("RGB", (side, side))
             small = image.convert("RGB")
     except (BadRecord, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        square.paste(_NO_IMAGE, (0, 0, side, side))
-        return square
+        return None
     small.thumbnail((side, side))
-    square.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
-    return square
+    return small
 
 
 def render_contact_sheet(tiles: Sequence[Tile], *, columns: int = 6) -> "Image.Image":

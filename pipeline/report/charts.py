@@ -1,0 +1,200 @@
+"""Histograms as drawings: numbers in, coordinates out. The page's template turns them into SVG.
+
+One panel per label under each other, on one axis: labels are compared by shape, whatever their number of images, and
+nothing hangs on telling colours apart.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.report.findings import Histogram, Series
+
+MAX_PANELS = 6  # beyond that, all labels in one
+
+WIDTH = 460.0
+_LEFT, _RIGHT = 48.0, 14.0
+_TITLE, _PANEL, _GAP = 18.0, 76.0, 8.0
+_MARK = 16.0  # above the first panel, where a mark has its text
+_AXIS = 40.0  # ticks and the axis's name
+_CHARACTER = 6.6  # of the text on it, about
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar from the panel's floor upwards, and what it stands for."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    says: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One label's bars between `top` and `floor`."""
+
+    title: str
+    top: float
+    floor: float
+    colour: int
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A place on an axis and its text."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line across all panels, such as a threshold, and where its text stands."""
+
+    at: float
+    text: str
+    anchor: Literal["start", "end"]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing of WIDTH by `height`, with its data as a table."""
+
+    id: str
+    title: str
+    summary: str
+    height: float
+    left: float
+    right: float
+    x_label: str
+    y_label: str
+    x_ticks: tuple[Tick, ...]
+    y_max: str
+    panels: tuple[Panel, ...]
+    marks: tuple[Mark, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How a histogram's edges lie on the x axis.
+
+    Attributes:
+      label: what is measured, with its unit.
+      ticks: where numbers stand.
+      show: a value as text.
+      is_log: whether equal distances are equal ratios.
+    """
+
+    label: str
+    ticks: tuple[float, ...]
+    show: Callable[[float], str]
+    is_log: bool
+
+
+def draw_histogram(
+    chart_id: str,
+    title: str,
+    histogram: Histogram,
+    axis: Axis,
+    *,
+    as_shares: bool,
+    marks: Sequence[tuple[float, str]] = (),
+    notes: Sequence[str] = (),
+) -> Chart:
+    """A chart of one histogram.
+
+    Args:
+      chart_id: unique on the page.
+      title: of the chart.
+      histogram: of one label or more.
+      axis: of the histogram's edges.
+      as_shares: whether bars are shares of their label's images rather than numbers of images.
+      marks: values to be marked, and their text.
+      notes: what stands behind each series' title, if anything.
+    """
+    series = _shown_series(histogram)
+    noted = notes if len(series) == len(histogram.series) else ()
+    first = _LEFT + 1
+    scale = _Scale(histogram.edges, axis, first, WIDTH - _RIGHT)
+    wholes = [max(1, sum(one.counts)) if as_shares else 1 for one in series]
+    heights = [[count / whole for count in one.counts] for one, whole in zip(series, wholes, strict=True)]
+    highest = max(map(max, heights)) or 1.0
+    top = _MARK if marks else 0.0
+    panels = []
+    for number, (one, own) in enumerate(zip(series, heights, strict=True)):
+        floor = top + _TITLE + _PANEL
+        images = sum(one.counts)
+        note = f", {noted[number]}" if noted else ""
+        bars = []
+        for place, height in enumerate(own):
+            if one.counts[place]:
+                left, right = scale.at(histogram.edges[place]), scale.at(histogram.edges[place + 1])
+                tall = max(1.0, _PANEL * height / highest)
+                says = f"{_bin(histogram, place, axis)}: {_images(one.counts[place])}"
+                bars.append(Bar(left + 0.5, floor - tall, right - left - 1, tall, says))
+        panels.append(Panel(f"{one.label}: {_images(images)}{note}", top + _TITLE, floor, number, tuple(bars)))
+        top = floor + _GAP
+    drawn_marks = []
+    for value, text in marks:
+        at = scale.at(value)
+        fits = at + _CHARACTER * len(text) < WIDTH
+        drawn_marks.append(Mark(at, text, "start" if fits else "end"))
+    return Chart(
+        id=chart_id,
+        title=title,
+        summary="; ".join(panel.title for panel in panels)
+        + ("; marked: " if marks else "")
+        + ", ".join(text for _, text in marks),
+        height=top - _GAP + _AXIS,
+        left=_LEFT,
+        right=WIDTH - _RIGHT,
+        x_label=axis.label,
+        y_label="share of the label's images" if as_shares else "images",
+        x_ticks=tuple(Tick(scale.at(value), axis.show(value)) for value in axis.ticks),
+        y_max=f"{100 * highest:.0f} %" if as_shares else f"{highest:,.0f}",
+        panels=tuple(panels),
+        marks=tuple(drawn_marks),
+        columns=(axis.label, *(one.label for one in series)),
+        rows=tuple(
+            (_bin(histogram, place, axis), *(f"{one.counts[place]:,}" for one in series))
+            for place in range(len(histogram.edges) - 1)
+        ),
+    )
+
+
+def _shown_series(histogram: Histogram) -> tuple[Series, ...]:
+    if len(histogram.series) <= MAX_PANELS:
+        return histogram.series
+    totals = tuple(map(sum, zip(*(one.counts for one in histogram.series), strict=True)))
+    return (Series(f"all {len(histogram.series)} labels", totals),)
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def _bin(histogram: Histogram, place: int, axis: Axis) -> str:
+    """The bin as words; the outermost ones are open."""
+    low, high = (axis.show(value) for value in histogram.edges[place : place + 2])
+    if place == 0:
+        return f"below {high}"
+    return f"{low} and more" if place == len(histogram.edges) - 2 else f"{low} to {high}"
+
+
+class _Scale:
+    """Values to x coordinates; what lies beyond the edges is put at the border."""
+
+    def __init__(self, edges: Sequence[float], axis: Axis, left: float, right: float) -> None:
+        self._map: Callable[[float], float] = math.log if axis.is_log else float
+        self._low, self._high = self._map(edges[0]), self._map(edges[-1])
+        self._left, self._right = left, right
+
+    def at(self, value: float) -> float:
+        share = (self._map(value) - self._low) / (self._high - self._low)
+        return self._left + min(1.0, max(0.0, share)) * (self._right - self._left)

@@ -1,0 +1,255 @@
+"""Whether a set is balanced, diverse and large enough: every check, its threshold, and where the number comes from.
+
+The thresholds are rules of thumb, each with its reason; they warn and never refuse.
+"""
+
+import math
+from collections.abc import Iterator
+
+from components import features
+from components.example_gen.quarantine import DropReason
+from pipeline.report.findings import Check, CheckVerdict, Cue, CueFindings, DataReport, Kind
+
+# Balance. Of two labels that is a tenth: a model that never says the rarer one is then 90 % right, and accuracy, which
+# the gates hold, says little.
+MIN_PART_OF_EQUAL_SHARE = 0.2
+
+# Size. Training starts from random weights. CIFAR-10, which networks of this size are commonly trained on from
+# scratch, has 5,000 images a class; a fifth of that is where a first try makes sense.
+MIN_TRAIN_IMAGES = 1_000
+# At 80 % accuracy, about what the recipe reaches on COCO, 400 images give a 95 % interval of +-4 points.
+MIN_EVAL_IMAGES = 400
+ASSUMED_ACCURACY = 0.8
+_Z_95 = 1.96
+
+# Labels. At 640x480, slim's threshold is an object of 39x39 pixels; an outline two pixels off changes its area by a
+# fifth, and with that the label. Labels that are a matter of taste in one image of twenty cap what can be measured.
+THRESHOLD_MARGIN = 0.25
+MAX_NEAR_THRESHOLD_SHARE = 0.05
+
+# Diversity.
+MAX_COPIES_SHARE = 0.01  # as much as may be quarantined; beyond it, the set is smaller than it seems
+MAX_LOOK_ALIKE_SHARE = 0.05  # a burst of photographs teaches hardly more than one of them
+MIN_BRIGHTNESS_DEVIATION = 0.06  # half of what 128 images of COCO show: 0.119
+
+# What the model sees. Images are squeezed into a square of `transform.side` pixels.
+MAX_SMALL_SHARE = 0.05  # what is scaled up looks like nothing that a camera delivers
+MAX_ASPECT = 2.0  # cameras deliver 4:3 to 16:9; beyond 2:1, proportions are off by more than a factor of two
+MAX_ELONGATED_SHARE = 0.05
+
+# Shortcuts. 0.65 is the AUC of two normal distributions that lie half a standard deviation apart; what can be told
+# that easily, a network learns first, and it is rarely what the camera will see.
+MAX_CUE_AUC = 0.65
+
+
+def check_data(report: DataReport) -> tuple[Check, ...]:
+    """Every check that a report has the findings for; a set without annotated objects has fewer."""
+    return tuple(
+        check
+        for group in (_check_size, _check_labels, _check_diversity, _check_what_is_seen, _check_shortcuts, _check_bad)
+        for check in group(report)
+    )
+
+
+def accuracy_interval(images: int, accuracy: float = ASSUMED_ACCURACY) -> tuple[float, float]:
+    """Wilson's 95 % interval of an accuracy that was measured on so many images, at least 1."""
+    z2 = _Z_95**2
+    middle = (accuracy + z2 / (2 * images)) / (1 + z2 / images)
+    half = _Z_95 * math.sqrt(accuracy * (1 - accuracy) / images + z2 / (4 * images**2)) / (1 + z2 / images)
+    return middle - half, middle + half
+
+
+def percent(share: float) -> str:
+    """A share as a person reads it; what is more than nothing never reads 0.0 %."""
+    return f"{100 * share:.1f} %" if share == 0 or share >= 0.0005 else "< 0.1 %"
+
+
+def _at_least(name: str, value: float, limit: float, *, shown: str, wanted: str, about: str, advice: str) -> Check:
+    verdict = CheckVerdict.FINE if value >= limit else CheckVerdict.WARN
+    return Check(name, value, limit, shown, f"at least {wanted}", verdict, about, advice)
+
+
+def _at_most(name: str, value: float, limit: float, *, shown: str, wanted: str, about: str, advice: str) -> Check:
+    verdict = CheckVerdict.FINE if value <= limit else CheckVerdict.WARN
+    return Check(name, value, limit, shown, wanted, verdict, about, advice)
+
+
+def _at_most_share(name: str, part: int, whole: int, limit: float, *, about: str, advice: str) -> Check:
+    share = part / whole if whole else 0.0
+    return _at_most(
+        name,
+        share,
+        limit,
+        shown=f"{percent(share)} ({part:,} of {whole:,})",
+        wanted=f"at most {100 * limit:g} %",
+        about=about,
+        advice=advice,
+    )
+
+
+def _none(name: str, count: int, *, about: str, advice: str) -> Check:
+    return _at_most(name, count, 0, shown=f"{count:,}", wanted="none", about=about, advice=advice)
+
+
+def _check_size(report: DataReport) -> Iterator[Check]:
+    train, held_out = report.counts[features.TRAIN], report.counts[features.EVAL]
+    rarest = min(train, key=lambda label: train[label])
+    share = train[rarest] / sum(train.values())
+    least = MIN_PART_OF_EQUAL_SHARE / len(report.labels)
+    yield _at_least(
+        "class_balance",
+        share,
+        least,
+        shown=f"{percent(share)} ({rarest})",
+        wanted=percent(least),
+        about=f"The smallest label's share of train; equal shares would be {percent(1 / len(report.labels))}.",
+        advice=f"Collect images of {rarest}, or leave out some of the others; judge by AUC rather than accuracy.",
+    )
+    yield _at_least(
+        "train_images",
+        train[rarest],
+        MIN_TRAIN_IMAGES,
+        shown=f"{train[rarest]:,} ({rarest})",
+        wanted=f"{MIN_TRAIN_IMAGES:,}",
+        about="Images of the smallest label in train. Training starts from random weights, so it needs many.",
+        advice="Collect more, or add a public set's images of the same label; expect a gate to refuse otherwise.",
+    )
+    images = sum(held_out.values())
+    low, high = accuracy_interval(images)
+    yield _at_least(
+        "eval_images",
+        images,
+        MIN_EVAL_IMAGES,
+        shown=f"{images:,}",
+        wanted=f"{MIN_EVAL_IMAGES:,}",
+        about=f"An accuracy of {100 * ASSUMED_ACCURACY:.0f} % measured on {images:,} images means"
+        f" {percent(low)} to {percent(high)} (95 % interval).",
+        advice="Raise data.splits.eval or add images; until then, differences within that interval say nothing.",
+    )
+
+
+def _check_labels(report: DataReport) -> Iterator[Check]:
+    if report.sensitivity is not None and report.rule is not None:
+        yield _at_most_share(
+            "near_threshold",
+            report.sensitivity.near_threshold,
+            report.sensitivity.images,
+            MAX_NEAR_THRESHOLD_SHARE,
+            about="Images whose label would change if the rule's threshold of"
+            f" {100 * report.rule.min_area_fraction:g} % moved by {100 * THRESHOLD_MARGIN:g} % of itself:"
+            " there the label is a matter of taste.",
+            advice="Choose a rule that drops small objects, such as data.label_rule=mlperf, or another threshold.",
+        )
+    yield _none(
+        "look_alikes_across_labels",
+        report.near_duplicates.across_labels,
+        about="Pairs of images that look the same and have different labels.",
+        advice="Look at the pairs on the page: where the object is not what differs, one label is wrong.",
+    )
+
+
+def _check_diversity(report: DataReport) -> Iterator[Check]:
+    seen = report.coverage.looked_at
+    yield _none(
+        "look_alikes_across_splits",
+        report.near_duplicates.across_splits,
+        about="Pairs of images that look the same and are in different splits: eval then measures memory.",
+        advice="Set data.group_near_duplicates=true, which puts each such group into one split.",
+    )
+    yield _at_most_share(
+        "look_alikes",
+        report.near_duplicates.images,
+        seen,
+        MAX_LOOK_ALIKE_SHARE,
+        about="Images that look the same as another one, such as a burst's or a film's.",
+        advice="Keep one of each group, and collect at other places and times instead.",
+    )
+    copies = sum(group.count for group in report.left_out if group.reason == DropReason.DUPLICATE)
+    yield _at_most_share(
+        "copies",
+        copies,
+        report.coverage.listed,
+        MAX_COPIES_SHARE,
+        about="Files with the very same bytes as another; all but one of each are left out already.",
+        advice="Nothing leaks, but the set is smaller than it seems: count what is left, and mend the export.",
+    )
+    for found in report.cues:
+        if found.cue is Cue.BRIGHTNESS:
+            yield _at_least(
+                "brightness_spread",
+                found.overall.deviation,
+                MIN_BRIGHTNESS_DEVIATION,
+                shown=f"{found.overall.deviation:.3f}",
+                wanted=f"{MIN_BRIGHTNESS_DEVIATION:g}",
+                about="Standard deviation of the images' mean brightness, 0 to 1: one light, or many?",
+                advice="Collect by day and by night, in lamp light and against the light, for every label alike.",
+            )
+
+
+def _check_what_is_seen(report: DataReport) -> Iterator[Check]:
+    seen = report.coverage.looked_at
+    shape = report.shape
+    yield _at_most_share(
+        "small_images",
+        shape.small,
+        seen,
+        MAX_SMALL_SHARE,
+        about=f"Images whose shorter side is below the model's input of {report.side} pixels.",
+        advice="Replace them by larger ones, or lower transform.side.",
+    )
+    yield _at_most_share(
+        "elongated_images",
+        shape.elongated,
+        seen,
+        MAX_ELONGATED_SHARE,
+        about=f"Images wider or taller than {MAX_ASPECT:g}:1; the whole image is squeezed into a square.",
+        advice="Crop them to the shape that the camera will deliver.",
+    )
+
+
+_CUE_WORDS = {
+    Cue.BRIGHTNESS: "brightness",
+    Cue.CONTRAST: "contrast",
+    Cue.ASPECT: "width / height",
+    Cue.SHORTER_SIDE: "size in pixels",
+}
+
+
+def _check_shortcuts(report: DataReport) -> Iterator[Check]:
+    for found in report.cues:
+        if found.separation is not None:
+            yield _check_shortcut(found)
+
+
+def _check_shortcut(found: CueFindings) -> Check:
+    assert found.separation is not None
+    limit = max(MAX_CUE_AUC, found.separation.chance)
+    word = _CUE_WORDS[found.cue]
+    luck = "" if limit == MAX_CUE_AUC else " (in a set this small, less may be luck)"
+    return _at_most(
+        f"{found.cue}_gap",
+        found.separation.auc,
+        limit,
+        shown=f"AUC {found.separation.auc:.2f} ({found.separation.label})",
+        wanted=f"at most {limit:.2f}",
+        about=f"How well {word} alone tells a label from the others; 0.5 is not at all{luck}.",
+        advice=f"Collect every label with the same cameras, places and light; a network learns {word} first.",
+    )
+
+
+def _check_bad(report: DataReport) -> Iterator[Check]:
+    bad = {Kind.QUARANTINED_IMAGE: 0, Kind.QUARANTINED_ANNOTATION: 0}
+    for group in report.left_out:
+        if group.kind in bad:
+            bad[group.kind] += group.count
+    images, annotations = bad.values()
+    words = [f"{count:,} {noun}" for count, noun in ((images, "images"), (annotations, "annotations")) if count]
+    yield _at_most(
+        "quarantined",
+        images + annotations,
+        0,
+        shown=" and ".join(words) or "0",
+        wanted="none",
+        about="Bad records that are left out, those included whose bytes turned out bad just now.",
+        advice="Mend them: their reasons are on the page, and past data.max_quarantined_fraction a run is refused.",
+    )
