@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -38,7 +39,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
       VwwError: if the data, the release store or a node stops the run.
     """
     view.start("data            ")
-    plan = plan_dataset(config.data)
+    plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images looked at"))
     view.finish(_describe(plan))
     store = open_store(config.release_uri)
     store.check_usable(config.name)
@@ -72,8 +73,11 @@ def _describe(plan: DatasetPlan) -> str:
         return ", ".join(f"{count:,} {name}" for count, name in zip(counts, plan.label_names, strict=True))
 
     splits = "; ".join(f"{split} {sum(counts):,} ({of_labels(counts)})" for split, counts in plan.counts.items())
-    quarantined = f"; {len(plan.quarantined):,} records quarantined" if plan.quarantined else ""
-    return f"{splits}{quarantined}"
+    notes = [f"{len(plan.quarantined):,} records quarantined"] if plan.quarantined else []
+    dropped = Counter(entry.reason for entry in plan.dropped)
+    notes += [f"{count:,} images dropped ({reason.replace('_', ' ')})" for reason, count in dropped.items()]
+    notes += [f"{count:,} {suffix} files passed over" for suffix, count in plan.inventory.ignored.items()]
+    return "; ".join([splits, *notes])
 
 
 class Worker:

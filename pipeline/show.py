@@ -5,6 +5,7 @@ from pathlib import Path
 
 from components.drift import FeatureDrift
 from components.errors import ModelError, ReleaseError
+from components.example_gen.labeling import NOT_ANNOTATED
 from components.features import EVAL
 from components.pusher.manifest import Manifest, Metrics
 from components.pusher.outcome import Outcome
@@ -34,7 +35,8 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
     )
     _print_drift(outcome.drift.features)
     rows = [["float", *_metrics(outcome.float_metrics)]]
-    rows += [[f"float, largest object {name}", *_metrics(m)] for name, m in outcome.float_slices.items()]
+    slices = {name: m for name, m in outcome.float_slices.items() if name != NOT_ANNOTATED}
+    rows += [[f"float, largest object {name}", *_metrics(m)] for name, m in slices.items()]
     _print_quality([*rows, *_int8_rows(outcome.int8_metrics)])
     if outcome.footprint is not None:
         footprint = outcome.footprint

@@ -206,6 +206,7 @@ class _Document:
                 self._add_annotation(entry, categories=None)
             self.counts[entry.key] += entry.place is not None
         self._check_complete()
+        self._check_names()
         self.is_annotations_pending |= not self._used_categories <= self.categories.keys()
         return reader.sha256
 
@@ -229,6 +230,21 @@ class _Document:
         self.is_annotations_pending |= entry.key == "annotations" and "images" not in self._seen
         self._seen.add(entry.key)
 
+    def _check_names(self) -> None:
+        """Of two categories of one name, one must be unused: Roboflow puts an empty one of the project's name first."""
+        used: dict[str, int] = {}
+        for category_id in sorted(self.categories, key=lambda i: i not in self._used_categories):
+            name = self.categories[category_id]
+            if name not in used:
+                used[name] = category_id
+            elif category_id in self._used_categories:
+                raise DataError(
+                    f"{self.path}: two categories have the name {name!r}.",
+                    expected="every name once among the categories of the annotations",
+                )
+            else:
+                del self.categories[category_id]
+
     def _check_complete(self) -> None:
         for key in _LISTS:
             if key not in self._seen:
@@ -251,8 +267,6 @@ class _Document:
             problem = f"categories[{entry.place}] is {_shown(value)}."
         elif category_id in categories:
             problem = f"category id {category_id} is given to both {categories[category_id]!r} and {name!r}."
-        elif name in categories.values():
-            problem = f"two categories have the name {name!r}."
         else:
             categories[category_id] = name
             return
@@ -409,9 +423,13 @@ def _parse_image(entry: dict[str, Any], image_id: RecordId) -> ImageRecord:
 
 def _find_image(entry: object, images: Mapping[RecordId, ImageRecord | None]) -> ImageRecord | None:
     image_id = _parse_id(entry, "image_id")
-    if image_id not in images:
-        raise BadRecord(QuarantineReason.UNKNOWN_IMAGE, f"image_id={_shown(image_id)}")
-    return images[image_id]
+    if image_id in images:
+        return images[image_id]
+    # An image's id is unique as text too, and VIA writes "0" for 0.
+    other = str(image_id) if isinstance(image_id, int) else int(image_id) if image_id.isdecimal() else image_id
+    if str(other) == str(image_id) and other in images:
+        return images[other]
+    raise BadRecord(QuarantineReason.UNKNOWN_IMAGE, f"image_id={_shown(image_id)}")
 
 
 def _parse_annotation(entry: dict[str, Any], image: ImageRecord, categories: Mapping[int, str] | None) -> Annotation:

@@ -10,7 +10,9 @@ bad image ends the run. So every image is judged here, by its bytes and never by
 - An 8-bit gray or RGB PNG without transparency has its checksums verified and its pixels inflated.
 - All else that Pillow reads becomes a PNG of 8-bit gray or RGB: CMYK, arithmetic coding, 16 bits (the upper 8 are
   kept), palettes, WebP, BMP, TIFF, the first frame of a GIF. Transparency is dropped, not composited, as
-  TensorFlow and OpenCV do. EXIF orientation is ignored, as in COCO, whose boxes are given in stored pixels.
+  TensorFlow and OpenCV do.
+- Where annotations state the size, EXIF orientation is ignored, as in COCO, whose boxes are given in stored pixels.
+  Where nothing states it, an image that EXIF turns becomes a PNG that stands upright.
 
 Damage inside a baseline scan, which decodes to visible garbage, is not noticed.
 """
@@ -37,7 +39,7 @@ MAX_PIXELS = 89_478_485
 MAX_SIDE = 65_500
 
 # What Pillow may open: raster formats only, since its EPS plugin would start Ghostscript.
-_PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -78,6 +80,8 @@ def check_image(data: bytes, *, width: int | None, height: int | None) -> Checke
       BadImage: not an image, cut short, damaged, too large, or of another size than stated.
     """
     stated = None if width is None or height is None else (width, height)
+    if stated is None and (upright := _turn_upright(data)) is not None:
+        return CheckedImage(upright[0], "png", *upright[1], reencoded=True)
     if data.startswith(_JPEG_MAGIC) and (size := _safe_jpeg_size(data, stated)) is not None:
         return CheckedImage(data, "jpeg", *size, reencoded=False)
     if data.startswith(_PNG_MAGIC) and (size := _safe_png_size(data, stated)) is not None:
@@ -326,7 +330,7 @@ def _encode_as_png(data: bytes, stated: _Size | None) -> tuple[bytes, _Size]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
             _check_size(image.size, stated)
             pixels = _to_8_bit(image)
     except UnidentifiedImageError:
@@ -339,9 +343,32 @@ def _encode_as_png(data: bytes, stated: _Size | None) -> tuple[bytes, _Size]:
         reason = QuarantineReason.TRUNCATED if "truncated" in str(error) else QuarantineReason.UNREADABLE
         raise BadImage(reason, f"{type(error).__name__}: {error}") from error
     _check_size(pixels.size, stated)  # again: a TIFF may turn while it is loaded
+    return _save_png(pixels), pixels.size
+
+
+def _save_png(pixels: "Image.Image") -> bytes:
     encoded = io.BytesIO()
-    pixels.save(encoded, "PNG")
-    return encoded.getvalue(), pixels.size
+    pixels.save(encoded, "PNG", compress_level=1)  # six times as fast as the default, for a tenth more bytes
+    return encoded.getvalue()
+
+
+def _turn_upright(data: bytes) -> tuple[bytes, _Size] | None:
+    """The image as a PNG that needs no turning, and its size; None if EXIF does not turn it, or it cannot be read."""
+    from PIL import ExifTags, Image, ImageOps
+
+    if not any(word in data for word in (b"Exif", b"eXIf", b"EXIF")):  # as JPEG, PNG and WebP have it
+        return None
+    try:
+        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+            if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+                return None
+            _check_size(image.size, None)
+            pixels = _to_8_bit(ImageOps.exif_transpose(image))
+    except BadImage:
+        raise
+    except Exception:  # noqa: BLE001  # whatever is wrong with it, the checks of its format name it
+        return None
+    return _save_png(pixels), pixels.size
 
 
 def _to_8_bit(image: "Image.Image") -> "Image.Image":

@@ -83,9 +83,10 @@ def read_image_folder(folder: str) -> FolderContent:
     images: list[FolderImage] = []
     for name in names:
         parts = name.split("/")
-        split = SPLIT_FOLDERS[parts.pop(0)] if has_splits and len(parts) > 1 else None
-        suffix = f".{parts[-1].rpartition('.')[2]}".lower() if "." in parts[-1] else ""
-        if len(parts) == 1 or suffix not in IMAGE_SUFFIXES:
+        split = SPLIT_FOLDERS.get(parts[0]) if has_splits and len(parts) > 1 else None
+        parts = parts if split is None else parts[1:]
+        suffix = _suffix(name)
+        if len(parts) == 1 or suffix not in IMAGE_SUFFIXES or (has_splits and split is None):
             ignored[suffix or "no suffix"] += 1
             continue
         images.append(FolderImage(name, parts[0], split))
@@ -94,6 +95,12 @@ def read_image_folder(folder: str) -> FolderContent:
     if has_splits and not any(image.split == features.EVAL for image in images):
         images = [dataclasses.replace(i, split=None) if i.split == features.TRAIN else i for i in images]
     return FolderContent(tuple(images), tuple(label_names), dict(ignored))
+
+
+def _suffix(name: str) -> str:
+    """`.jpg` of `a/b.JPG`; empty where there is none."""
+    stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+    return f".{suffix}".lower() if stem and dot else ""
 
 
 def check_file_name(name: str) -> None:
@@ -110,7 +117,7 @@ def check_file_name(name: str) -> None:
 
 def _has_split_folders(folder: str, names: Iterable[str]) -> bool:
     """Whether the folders at the top are splits and not classes."""
-    tops = {name.partition("/")[0] for name in names if "/" in name}
+    tops = {name.partition("/")[0] for name in names if "/" in name and _suffix(name) in IMAGE_SUFFIXES}
     splits = sorted(tops & SPLIT_FOLDERS.keys())
     by_split: defaultdict[str, list[str]] = defaultdict(list)
     for top in splits:

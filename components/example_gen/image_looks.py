@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from components.example_gen.image_bytes import _PILLOW_FORMATS
+from components.example_gen.image_bytes import PILLOW_FORMATS
 from components.example_gen.images_folder import FileReader
 from components.example_gen.quarantine import BadRecord
 
@@ -66,7 +66,7 @@ def look_at(data: bytes) -> ImageLook | None:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
             width, height = image.size
             image.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))
             gray = image.convert("L")

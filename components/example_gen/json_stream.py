@@ -50,13 +50,11 @@ class EntryReader:
 
     Attributes:
       sha256: hex digest of the file, once `entries` is exhausted.
-      head: the file's first bytes.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._digest = hashlib.sha256()
-        self.head = b""
 
     @property
     def sha256(self) -> str:
@@ -118,7 +116,6 @@ class EntryReader:
         decoder = None
         for data in self._without_outlines():
             if decoder is None:
-                self.head = data[:16]
                 decoder = codecs.getincrementaldecoder(json.detect_encoding(data))("surrogatepass")
             yield decoder.decode(data)
         if decoder is not None:

@@ -18,6 +18,9 @@ _BANDS = MAX_BITS + 1
 def find_near_duplicates(hashes: Sequence[int | None]) -> list[tuple[int, int, int]]:
     """Pairs of hashes that differ in at most MAX_BITS bits.
 
+    Of many equal hashes, each is paired with the next one alone, and the first stands for all of them beside others:
+    a thousand frames of one scene are a thousand pairs, not half a million.
+
     Hashes of images without any structure, all of whose bits agree, say nothing and are left out, as are None.
 
     Args:
@@ -26,32 +29,33 @@ def find_near_duplicates(hashes: Sequence[int | None]) -> list[tuple[int, int, i
     Returns:
       (first, second, bits), places in `hashes` with first < second, sorted.
     """
-    known = [(at, value) for at, value in enumerate(hashes) if value is not None and value.bit_count() > 1]
-    places = np.asarray([at for at, _ in known], np.int64)
-    values = np.asarray([value for _, value in known], np.uint64)
-    pairs: dict[tuple[int, int], int] = {}
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    for at, value in enumerate(hashes):
+        if value is not None and value.bit_count() > 1:
+            places[value].append(at)
+    pairs = [(*pair, 0) for equal in places.values() for pair in itertools.pairwise(equal)]
+    firsts = [equal[0] for equal in places.values()]
+    values = np.asarray(list(places), np.uint64)
+    for one, other, bits in _near(values):
+        first, second = sorted((firsts[one], firsts[other]))
+        pairs.append((first, second, bits))
+    return sorted(pairs)
+
+
+def _near(values: npt.NDArray[np.uint64]) -> list[tuple[int, int, int]]:
+    """(first, second, bits) for distinct hashes that differ in at most MAX_BITS bits, as places in `values`."""
+    found: dict[tuple[int, int], int] = {}
     edges = np.linspace(0, _HASH_BITS, _BANDS + 1).astype(np.uint64)
     for low, high in itertools.pairwise(edges):
         band = (values >> low) & np.uint64((1 << int(high - low)) - 1)
         order = np.argsort(band, kind="stable")
         for group in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
-            _add_pairs(group, places, values, pairs)
-    return [(*pair, bits) for pair, bits in sorted(pairs.items())]
-
-
-def _add_pairs(
-    group: npt.NDArray[np.int64],
-    places: npt.NDArray[np.int64],
-    values: npt.NDArray[np.uint64],
-    pairs: dict[tuple[int, int], int],
-) -> None:
-    """Adds the pairs among one group, places in `values`, that share a band."""
-    for at, member in enumerate(group[:-1]):
-        others = group[at + 1 :]
-        bits = np.bitwise_count(values[others] ^ values[member])
-        for other in others[bits <= MAX_BITS]:
-            first, second = sorted((int(places[member]), int(places[other])))
-            pairs[first, second] = int(np.bitwise_count(values[member] ^ values[other]))
+            for at, member in enumerate(group[:-1]):
+                others = group[at + 1 :]
+                bits = np.bitwise_count(values[others] ^ values[member])
+                for near in np.flatnonzero(bits <= MAX_BITS):
+                    found[int(member), int(others[near])] = int(bits[near])
+    return [(*pair, bits) for pair, bits in found.items()]
 
 
 def group_pairs(pairs: Sequence[tuple[int, int, int]]) -> list[list[int]]:

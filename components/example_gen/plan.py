@@ -152,16 +152,17 @@ def _without_copies(
     dropped: list[Dropped] = []
     out: set[int] = set()
     for group in find_duplicates(image.file for image in images):
-        if len({images[at].label.label for at in group}) > 1:
-            out.update(group)
-            for at in group:
-                other = next(images[o] for o in group if images[o].label.label != images[at].label.label)
+        labelled = [at for at in group if images[at].label.label is not None]
+        if len({images[at].label.label for at in labelled}) > 1:
+            out.update(labelled)
+            for at in labelled:
+                other = next(images[o] for o in labelled if images[o].label.label != images[at].label.label)
                 detail = f"the same bytes as image {other.record.source_id}, which has another label"
                 quarantined.append(
                     Quarantined("image", images[at].record.source_id, QuarantineReason.CONFLICTING_LABELS, detail)
                 )
             continue
-        keep = min(group, key=lambda at: (_held_out_rank(stated.get(images[at].record.source_id)), at))
+        keep = min(labelled or group, key=lambda at: (_held_out_rank(stated.get(images[at].record.source_id)), at))
         for at in group:
             if at != keep:
                 out.add(at)
@@ -200,12 +201,13 @@ def _state_splits(inventory: Inventory, options: ExampleGenOptions) -> dict[str,
             hint=f"add the annotations that {lists} was made for, or take the ids out of it",
         )
     stated = {image.record.source_id: image.split for image in inventory.images if image.split is not None}
-    if stated and options.split_ids:
-        raise DataError(
-            f"{options.images} holds a folder per split, and data.split_ids states splits too.",
-            expected="one of the two",
-            hint="leave data.split_ids out",
-        )
+    for key in ("split_ids", "splits"):
+        if len(stated) == len(inventory.images) and getattr(options, key):
+            raise DataError(
+                f"{options.images} holds a folder per split, and data.{key} states splits too.",
+                expected="one of the two",
+                hint=f"leave data.{key} out",
+            )
     return stated | listed
 
 

@@ -135,7 +135,6 @@ def test_read_annotations_duplicate_image_ids_are_refused_by_name(refuse):
     ("categories", "problem"),
     [
         ([PERSON, {"id": 1, "name": "dog"}], "category id 1 is given to both 'person' and 'dog'"),
-        ([PERSON, {"id": 2, "name": "person"}], "two categories have the name 'person'"),
         ([None], "categories[0] is null"),
         ([{"id": "1", "name": "person"}], "categories[0] is"),
         ([{"id": True, "name": "person"}], "categories[0] is"),
@@ -147,6 +146,19 @@ def test_read_annotations_duplicate_image_ids_are_refused_by_name(refuse):
 )
 def test_read_annotations_bad_categories_are_refused(refuse, categories, problem):
     assert problem in refuse({"images": [image()], "annotations": [], "categories": categories}).message
+
+
+def test_read_annotations_two_used_categories_of_one_name_are_refused(refuse):
+    objects = [annotation(10), annotation(11, category_id=2)]
+    document = {"images": [image()], "annotations": objects, "categories": [PERSON, {"id": 2, "name": "person"}]}
+    assert "two categories have the name 'person'" in refuse(document).message
+
+
+@pytest.mark.parametrize("unused_first", [True, False])
+def test_read_annotations_unused_category_of_the_same_name_is_passed_over(read, unused_first):
+    categories = [{"id": 0, "name": "person", "supercategory": "none"}, PERSON]
+    dataset = read(annotations=[annotation()], categories=categories[:: 1 if unused_first else -1])
+    assert (dataset.categories, coco.find_category(dataset, "person")) == ({1: "person"}, 1)
 
 
 # Records.
@@ -198,7 +210,8 @@ def test_read_annotations_annotation_of_quarantined_image_is_not_listed_again(re
         (without(annotation(11), "id"), "annotations[1]", QuarantineReason.MISSING_FIELD),
         (without(annotation(11), "image_id"), "11", QuarantineReason.MISSING_FIELD),
         (annotation(11, image_id=2), "11", QuarantineReason.UNKNOWN_IMAGE),
-        (annotation(11, image_id="1"), "11", QuarantineReason.UNKNOWN_IMAGE),
+        (annotation(11, image_id="2"), "11", QuarantineReason.UNKNOWN_IMAGE),
+        (annotation(11, image_id="01"), "11", QuarantineReason.UNKNOWN_IMAGE),
         (annotation(11, image_id=True), "11", QuarantineReason.BAD_FIELD),
         (annotation(11, image_id=[1]), "11", QuarantineReason.BAD_FIELD),
         (annotation(11, category_id=99), "11", QuarantineReason.UNKNOWN_CATEGORY),
@@ -255,6 +268,12 @@ def test_read_annotations_missing_box_keeps_the_annotation_without_it(read):
 
 def test_read_annotations_box_reaching_beyond_the_image_is_kept(read):
     assert next(read(annotations=[annotation(bbox=[-5, -5, 500, 6])]).images[0].annotations).bbox_xywh_px is not None
+
+
+@pytest.mark.parametrize(("listed", "named"), [(7, "7"), ("7", 7)])
+def test_read_annotations_image_id_as_text_of_the_number_is_the_image(read, listed, named):
+    dataset = read([image(listed)], [annotation(image_id=named)])
+    assert (len(list(dataset.images[0].annotations)), dataset.quarantined) == (1, ())
 
 
 def test_read_annotations_zero_area_and_missing_iscrowd_are_kept(read):

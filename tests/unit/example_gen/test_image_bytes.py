@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from components.example_gen import image_bytes
@@ -434,3 +434,37 @@ def test_check_image_baseline_jpeg_is_not_decoded(monkeypatch):
     check(PLAIN_JPEGS["420"])
     check(PLAIN_JPEGS["progressive"])
     assert sizes == [(1, 1), (WIDTH, HEIGHT)]
+
+
+# EXIF orientation.
+
+
+def turned(image_format, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return encode(RGB, image_format, exif=exif)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_check_image_without_a_stated_size_stands_as_exif_says(image_format, orientation):
+    data = turned(image_format, orientation)
+    checked = check_image(data, width=None, height=None)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    assert (checked.width, checked.height) == expected.size
+    assert (checked.format, checked.reencoded) == ("png", True)
+    assert Image.open(io.BytesIO(checked.data)).tobytes() == expected.tobytes()
+    assert not Image.open(io.BytesIO(checked.data)).getexif()
+
+
+def test_check_image_with_a_stated_size_stays_as_it_is_stored():
+    data = turned("JPEG", 6)
+    assert check_image(data, width=WIDTH, height=HEIGHT).data == data
+
+
+@pytest.mark.parametrize("data", [turned("JPEG", 1), turned("JPEG", 6)[:60] + b"Exif\0\0 and nothing"])
+def test_check_image_upright_or_broken_exif_changes_nothing(data):
+    try:
+        assert check_image(data, width=None, height=None).data == data
+    except BadImage as bad:
+        assert bad.reason is QuarantineReason.TRUNCATED

@@ -132,6 +132,20 @@ def test_read_image_folder_split_beside_a_class_is_refused(folder):
     assert "'eel'" in error.hint
 
 
+def test_read_image_folder_folder_without_images_beside_splits_is_passed_over(folder):
+    folder.images("train/cat", "train/dog", "eval/cat", "eval/dog", count=1)
+    folder.file("docs/licence.txt")
+    content = folder.read()
+    assert {image.split for image in content.images} == {"train", "eval"}
+    assert (content.label_names, content.ignored) == (("cat", "dog"), {".txt": 1})
+
+
+def test_plan_dataset_shares_beside_split_folders_are_refused(folder):
+    folder.images("train/cat", "train/dog", "eval/cat", "eval/dog", count=1)
+    with pytest.raises(DataError, match=r"data\.splits states splits too"):
+        folder.plan(splits={"train": 0.5, "eval": 0.5})
+
+
 @pytest.mark.parametrize("name", ["Train", "training", "evaluation", "TEST"])
 def test_read_image_folder_names_near_those_of_splits_are_classes(folder, name):
     folder.images(name, "cat", count=1)
