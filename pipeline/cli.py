@@ -155,25 +155,27 @@ def download_coco(
     from pipeline.console import RunView
 
     with RunView() as view:
-        first = coco_download.download_coco(
+        fetched = coco_download.download_coco(
             directory,
             year=year,
             splits=splits or coco_download.SPLITS,
             view=view,
             mirror=mirror if mirror is not None else coco_download.SOURCE,
             keep_archives=keep_archives,
-        )[0]
+        )
     config = COCO_CONFIG.relative_to(Path.cwd()) if COCO_CONFIG.is_relative_to(Path.cwd()) else COCO_CONFIG
     typer.echo(
         f"{shlex.quote(sys.argv[0])} run {shlex.quote(str(config))} \\\n"
-        f"  --set {_setting('data.annotations', first.annotations)} --set {_setting('data.images', first.images)}"
+        f"  --set {_setting('data.annotations', [split.annotations for split in fetched])} \\\n"
+        f"  --set {_setting('data.images', [split.images for split in fetched])}"
     )
 
 
-def _setting(key: str, path: Path) -> str:
-    """A `--set` argument as a shell takes it; quoted as YAML too where the path needs that."""
-    plain = str(path)
-    return shlex.quote(f"{key}={plain if re.fullmatch(r'[A-Za-z0-9_./-]+', plain) else json.dumps(plain)}")
+def _setting(key: str, paths: list[Path]) -> str:
+    """A `--set` argument as a shell takes it, of one path, or of one for train and one for eval."""
+    plain = [str(p) if re.fullmatch(r"[A-Za-z0-9_./-]+", str(p)) else json.dumps(str(p)) for p in paths]
+    value = plain[0] if len(plain) == 1 else f"{{train: {plain[0]}, eval: {plain[1]}}}"
+    return shlex.quote(f"{key}={value}")
 
 
 @app.command()

@@ -151,7 +151,11 @@ def download_coco(
                 view.say(f"{directory}: takes up to {needed_bytes / 1e9:.1f} GB of the disk while it is filled")
             for job in jobs:
                 workshop.carry_out(job)
-    return [CocoSplit(directory / _instances(split, year), directory / f"{split}{year}") for split in splits]
+    return [
+        CocoSplit(directory / _instances(split, year), directory / f"{split}{year}")
+        for split in SPLITS
+        if split in splits
+    ]
 
 
 def _check_choices(year: int, splits: Sequence[str], mirror: str) -> None:

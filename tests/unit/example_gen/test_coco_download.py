@@ -923,6 +923,23 @@ def test_command_prints_the_next_command_on_stdout_and_talks_on_stderr(server, t
     assert "MB/s" in printed.err
 
 
+def test_command_both_splits_become_train_and_eval_of_the_next_command(server, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "coco"
+    wanted = ["--year", "2017", "--mirror", server.url, "--split", "val", "--split", "train"]
+    monkeypatch.setattr(sys, "argv", ["vww", "download-coco", str(folder), *wanted])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    words = shlex.split(capsys.readouterr().out.replace("\\\n", ""))
+    train, evaluation = read_config(words[2], words[4::2]).data.sources
+    assert (train.split, Path(train.images).name, Path(train.annotations).name) == (
+        "train",
+        "train2017",
+        "instances_train2017.json",
+    )
+    assert (evaluation.split, Path(evaluation.images).name) == ("eval", "val2017")
+
+
 def test_archives_table_is_whole():
     assert len(coco_download.ARCHIVES) == 6
     for name, archive in coco_download.ARCHIVES.items():
