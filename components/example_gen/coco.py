@@ -153,16 +153,9 @@ def read_annotations(path: str) -> CocoDataset:
     sha256 = document.read()
     if document.is_annotations_pending:
         document.read_annotations_again()
-    images = sorted(
-        (image for image in document.images.values() if image is not None),
-        key=lambda image: (isinstance(image.id, str), image.id),
-    )
     return CocoDataset(
         path=path,
-        images=tuple(
-            dataclasses.replace(image, packed=_sort_packed(document.packed.pop(image.id, bytearray())))
-            for image in images
-        ),
+        images=tuple(document.take_images()),
         categories=document.categories,
         quarantined=(*document.bad_images, *document.bad_annotations),
         image_count=document.counts["images"],
@@ -189,7 +182,6 @@ class _Document:
         self.is_annotations_pending = False
         self._used_categories: set[int] = set()
         self._seen: set[str] = set()  # lists
-        self._seen_ids: set[str] = set()
         self._repeated: dict[str, None] = {}
 
     def read(self) -> str:
@@ -218,6 +210,13 @@ class _Document:
         for entry in entries:
             if entry.key == "annotations" and entry.place is not None:
                 self._add_annotation(entry, self.categories)
+
+    def take_images(self) -> Iterator[ImageRecord]:
+        """The good images with their annotations, sorted by id; each is let go of here as it is handed over."""
+        for image_id in sorted(self.images, key=lambda image_id: (isinstance(image_id, str), image_id)):
+            image = self.images.pop(image_id)
+            if image is not None:
+                yield dataclasses.replace(image, packed=_sort_packed(self.packed.pop(image_id, bytearray())))
 
     def _begin(self, entry: Entry) -> None:
         if entry.key not in _LISTS:
@@ -275,10 +274,8 @@ class _Document:
     def _add_image(self, entry: Entry) -> None:
         try:
             image_id = _parse_id(entry.value, "id")
-            source_id = str(image_id)
-            if source_id in self._seen_ids:
-                self._repeated[source_id] = None
-            self._seen_ids.add(source_id)
+            if image_id in self.images or _same_as_text(image_id) in self.images:
+                self._repeated[str(image_id)] = None
             self.images[image_id] = None
             self.images[image_id] = _parse_image(entry.value, image_id)
         except BadRecord as bad:
@@ -425,11 +422,18 @@ def _find_image(entry: object, images: Mapping[RecordId, ImageRecord | None]) ->
     image_id = _parse_id(entry, "image_id")
     if image_id in images:
         return images[image_id]
-    # An image's id is unique as text too, and VIA writes "0" for 0.
-    other = str(image_id) if isinstance(image_id, int) else int(image_id) if image_id.isdecimal() else image_id
-    if str(other) == str(image_id) and other in images:
+    other = _same_as_text(image_id)
+    if other is not None and other in images:  # VIA writes "0" for 0
         return images[other]
     raise BadRecord(QuarantineReason.UNKNOWN_IMAGE, f"image_id={_shown(image_id)}")
+
+
+def _same_as_text(image_id: RecordId) -> RecordId | None:
+    """The id of the other type that reads the same, as 7 and "7" do; ids are unique as text. None if there is none."""
+    if isinstance(image_id, int):
+        return str(image_id)
+    is_number = image_id.isascii() and image_id.removeprefix("-").isdecimal() and len(image_id) < 20
+    return int(image_id) if is_number and str(int(image_id)) == image_id else None
 
 
 def _parse_annotation(entry: dict[str, Any], image: ImageRecord, categories: Mapping[int, str] | None) -> Annotation:
