@@ -14,11 +14,12 @@ from pipeline.report.findings import Histogram, Series
 MAX_PANELS = 6  # beyond that, all labels in one
 
 WIDTH = 460.0
-_LEFT, _RIGHT = 48.0, 14.0
+_LEFT, _RIGHT = 62.0, 20.0
 _TITLE, _PANEL, _GAP = 18.0, 76.0, 8.0
 _MARK = 16.0  # above the first panel, where a mark has its text
 _AXIS = 40.0  # ticks and the axis's name
 _CHARACTER = 6.6  # of the text on it, about
+_MAX_NAME = 28  # characters of a label's name above its panel; the table has all of it
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,9 @@ def draw_histogram(
                 tall = max(1.0, _PANEL * height / highest)
                 says = f"{_bin(histogram, place, axis)}: {_images(one.counts[place])}"
                 bars.append(Bar(left + 0.5, floor - tall, right - left - 1, tall, says))
-        panels.append(Panel(f"{one.label}: {_images(images)}{note}", top + _TITLE, floor, number, tuple(bars)))
+        panels.append(
+            Panel(f"{_shorten(one.label)}: {_images(images)}{note}", top + _TITLE, floor, number, tuple(bars))
+        )
         top = floor + _GAP
     drawn_marks = []
     for value, text in marks:
@@ -155,7 +158,7 @@ def draw_histogram(
         left=_LEFT,
         right=WIDTH - _RIGHT,
         x_label=axis.label,
-        y_label="share of the label's images" if as_shares else "images",
+        y_label="share of images" if as_shares else "images",
         x_ticks=tuple(Tick(scale.at(value), axis.show(value)) for value in axis.ticks),
         y_max=f"{100 * highest:.0f} %" if as_shares else f"{highest:,.0f}",
         panels=tuple(panels),
@@ -173,6 +176,10 @@ def _shown_series(histogram: Histogram) -> tuple[Series, ...]:
         return histogram.series
     totals = tuple(map(sum, zip(*(one.counts for one in histogram.series), strict=True)))
     return (Series(f"all {len(histogram.series)} labels", totals),)
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
 def _images(count: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from components.example_gen.image_bytes import PILLOW_FORMATS
 from components.example_gen.images_folder import FileReader
 from components.example_gen.quarantine import BadRecord
 
@@ -38,14 +39,20 @@ def make_thumbnail(path: str, side: int = THUMBNAIL_PX) -> "Image.Image":
     return square
 
 
-def read_small(path: str, side: int = THUMBNAIL_PX) -> "Image.Image | None":
-    """An image scaled to fit into a square of `side` pixels, as RGB; None if it cannot be read."""
-    from PIL import Image
+def read_small(path: str, side: int = THUMBNAIL_PX, *, upright: bool = False) -> "Image.Image | None":
+    """An image scaled to fit into a square of `side` pixels, as RGB; None if it cannot be read.
+
+    Args:
+      path: local or `gs://`.
+      side: pixels.
+      upright: whether to turn it as EXIF says; `check_image` does so where no annotations state a size.
+    """
+    from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(FileReader().read_image(path))) as image:
+        with Image.open(io.BytesIO(FileReader().read_image(path)), formats=PILLOW_FORMATS) as image:
             image.draft("RGB", (side, side))
-            small = image.convert("RGB")
+            small = (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
     except (BadRecord, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     small.thumbnail((side, side))

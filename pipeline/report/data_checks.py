@@ -143,8 +143,8 @@ def _check_labels(report: DataReport) -> Iterator[Check]:
     yield _none(
         "look_alikes_across_labels",
         report.near_duplicates.across_labels,
-        about="Pairs of images that look the same and have different labels.",
-        advice="Look at the pairs on the page: where the object is not what differs, one label is wrong.",
+        about="Groups of images that look the same and have different labels.",
+        advice="Look at the groups on the page: where the object is not what differs, one label is wrong.",
     )
 
 
@@ -153,7 +153,7 @@ def _check_diversity(report: DataReport) -> Iterator[Check]:
     yield _none(
         "look_alikes_across_splits",
         report.near_duplicates.across_splits,
-        about="Pairs of images that look the same and are in different splits: eval then measures memory.",
+        about="Groups of images that look the same and are in different splits: eval then measures memory.",
         advice="Set data.group_near_duplicates=true, which puts each such group into one split.",
     )
     yield _at_most_share(
@@ -225,7 +225,7 @@ def _check_shortcut(found: CueFindings) -> Check:
     assert found.separation is not None
     limit = max(MAX_CUE_AUC, found.separation.chance)
     word = _CUE_WORDS[found.cue]
-    luck = "" if limit == MAX_CUE_AUC else " (in a set this small, less may be luck)"
+    luck = "" if limit == MAX_CUE_AUC else f", and in a set this small up to {limit:.2f} may be luck"
     return _at_most(
         f"{found.cue}_gap",
         found.separation.auc,

@@ -13,9 +13,10 @@ from components.pusher.durable_files import replace_durably, storage_errors
 from pipeline.report.charts import WIDTH, Axis, Chart, draw_histogram
 from pipeline.report.contact_sheet import read_small
 from pipeline.report.data_checks import percent
-from pipeline.report.findings import Cue, CueFindings, DataReport, ImageRef, NearDuplicates, ObjectSizes, Rule
+from pipeline.report.findings import Cue, CueFindings, DataReport, ImageRef, LookAlikeGroup, ObjectSizes, Rule
 
-MAX_SHOWN_PAIRS = 24
+MAX_SHOWN_GROUPS = 24
+MAX_SHOWN_IN_GROUP = 6
 _JPEG_QUALITY = 70
 _TEMPLATE = "data_report.html.jinja"
 
@@ -31,12 +32,11 @@ class Thumbnail:
 
 
 @dataclass(frozen=True)
-class ShownPair:
-    """Two images that look the same."""
+class ShownGroup:
+    """A group of look-alikes, and its first images with the bits by which they differ from the first."""
 
-    first: Thumbnail | None
-    second: Thumbnail | None
-    bits: int
+    group: LookAlikeGroup
+    tiles: list[tuple[Thumbnail, int]]
 
 
 def write_page(report: DataReport, path: Path) -> None:
@@ -53,21 +53,21 @@ def write_page(report: DataReport, path: Path) -> None:
 
 def render_page(report: DataReport) -> str:
     """The page's HTML; the images that it shows are read again."""
-    shown = report.near_duplicates.listed[:MAX_SHOWN_PAIRS]
-    return _template().render(
+    upright = report.source.format == "image_folder"
+    page = _template().render(
         report=report,
         charts=list(_draw_cues(report)),
         objects_chart=None
         if report.objects is None or report.rule is None
         else _draw_objects(report.objects, report.rule),
-        pairs=[ShownPair(_thumbnail(pair.first), _thumbnail(pair.second), pair.bits) for pair in shown],
-        unshown_pairs=_unshown(report.near_duplicates, len(shown)),
+        groups=[_show_group(group, upright) for group in report.near_duplicates.listed[:MAX_SHOWN_GROUPS]],
         sheets={
-            label: [found for found in map(_thumbnail, images) if found is not None]
+            label: [found for image in images if (found := _thumbnail(image, upright)) is not None]
             for label, images in report.samples.items()
         },
         chart_width=WIDTH,
     )
+    return page.strip() + "\n"
 
 
 @functools.cache
@@ -83,12 +83,13 @@ def _template() -> jinja2.Template:
     return environment.get_template(_TEMPLATE)
 
 
-def _unshown(found: NearDuplicates, shown: int) -> int:
-    return found.pairs - shown
+def _show_group(group: LookAlikeGroup, upright: bool) -> ShownGroup:
+    drawn = ((_thumbnail(one.image, upright), one.bits) for one in group.first[:MAX_SHOWN_IN_GROUP])
+    return ShownGroup(group, [(thumbnail, bits) for thumbnail, bits in drawn if thumbnail is not None])
 
 
-def _thumbnail(image: ImageRef) -> Thumbnail | None:
-    small = read_small(image.path)
+def _thumbnail(image: ImageRef, upright: bool) -> Thumbnail | None:
+    small = read_small(image.path, upright=upright)
     if small is None:
         return None
     buffer = io.BytesIO()
@@ -162,5 +163,5 @@ def _draw_objects(objects: ObjectSizes, rule: Rule) -> Chart:
         marks=[(rule.min_area_fraction, f"threshold {show_area(rule.min_area_fraction)}")]
         if rule.min_area_fraction > 0
         else [],
-        notes=[f"and {objects.without_object[series.label]:,} without" for series in objects.histogram.series],
+        notes=[f"and {objects.without_object[series.label]:,} without any" for series in objects.histogram.series],
     )

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from components import features
 from components.example_gen.image_bytes import check_image
 from components.example_gen.image_looks import ImageLook, look_at_images
 from components.example_gen.images_folder import FileReader
 from components.example_gen.inventory import FoundImage
-from components.example_gen.near_duplicates import find_near_duplicates
+from components.example_gen.near_duplicates import find_near_duplicates, group_pairs
 from components.example_gen.plan import DatasetPlan, LabeledImage, plan_dataset
 from components.example_gen.quarantine import BadRecord, DropReason, Quarantined, QuarantineReason
 from pipeline.config import RunConfig
@@ -28,7 +29,8 @@ from pipeline.report.findings import (
     ImageRef,
     Kind,
     LeftOut,
-    LookAlikes,
+    LookAlike,
+    LookAlikeGroup,
     NearDuplicates,
     ObjectSizes,
     Rule,
@@ -36,7 +38,8 @@ from pipeline.report.findings import (
 )
 from pipeline.report.label_sensitivity import measure_sensitivity
 
-MAX_PAIRS = 100  # listed; all are counted
+MAX_GROUPS = 100  # of look-alikes, listed; all are counted
+MAX_IN_GROUP = 12
 MAX_SAMPLES = 24  # on the contact sheet of a label
 _MAX_SAMPLES_IN_ALL = 480  # so that a page of many labels stays below a few megabytes
 _MIN_SAMPLES = 4
@@ -191,23 +194,39 @@ def _count_misfits(looks: Sequence[ImageLook], side: int) -> Shape:
 
 
 def _find_look_alikes(seen: Sequence[Seen], label_names: Sequence[str]) -> NearDuplicates:
-    pairs = find_near_duplicates([look.hash for _, look in seen])
-    images = [image for image, _ in seen]
-
-    def differs(pair: tuple[int, int, int], key: Callable[[LabeledImage], object]) -> bool:
-        return key(images[pair[0]]) != key(images[pair[1]])
-
-    def rank(pair: tuple[int, int, int]) -> tuple[bool, bool, int]:
-        return (not differs(pair, lambda i: i.split), not differs(pair, lambda i: i.label), pair[2])
-
+    members = group_pairs(find_near_duplicates([look.hash for _, look in seen]))
+    groups = [_describe_group([seen[at] for at in places], label_names) for places in members]
     return NearDuplicates(
-        pairs=len(pairs),
-        images=len({at for first, second, _ in pairs for at in (first, second)}),
-        across_splits=sum(differs(pair, lambda i: i.split) for pair in pairs),
-        across_labels=sum(differs(pair, lambda i: i.label) for pair in pairs),
+        images=sum(group.images for group in groups),
+        groups=len(groups),
+        across_splits=sum(len(group.splits) > 1 for group in groups),
+        across_labels=sum(len(group.labels) > 1 for group in groups),
         listed=tuple(
-            LookAlikes(_refer(images[first], label_names), _refer(images[second], label_names), bits)
-            for first, second, bits in sorted(pairs, key=rank)[:MAX_PAIRS]
+            sorted(groups, key=lambda group: (len(group.splits) == 1, len(group.labels) == 1, -group.images))[
+                :MAX_GROUPS
+            ]
+        ),
+    )
+
+
+def _describe_group(members: Sequence[Seen], label_names: Sequence[str]) -> LookAlikeGroup:
+    """The first of every split and label come first, so that what differs is among those shown."""
+    leaders: list[Seen] = []
+    others: list[Seen] = []
+    known: set[tuple[str, int]] = set()
+    for image, look in members:
+        kind = (image.split, image.label)
+        (others if kind in known else leaders).append((image, look))
+        known.add(kind)
+    ordered = [*leaders, *others]
+    hash_of_first = ordered[0][1].hash
+    return LookAlikeGroup(
+        images=len(members),
+        splits=tuple(split for split in features.SPLITS if split in {split for split, _ in known}),
+        labels=tuple(label_names[label] for label in sorted({label for _, label in known})),
+        first=tuple(
+            LookAlike(_refer(image, label_names), (look.hash ^ hash_of_first).bit_count())
+            for image, look in ordered[:MAX_IN_GROUP]
         ),
     )
 

@@ -206,12 +206,27 @@ class ImageRef:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class LookAlikes:
-    """Two images whose perceptual hashes differ in `bits` of 64 bits."""
+class LookAlike:
+    """An image of a group that looks the same; `bits` of 64 differ between its perceptual hash and the first one's."""
 
-    first: ImageRef
-    second: ImageRef
+    image: ImageRef
     bits: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LookAlikeGroup:
+    """Images that look the same, each as at least one other does.
+
+    Attributes:
+      images: how many.
+      splits, labels: of these images.
+      first: some of them, of different splits and labels where there are any; at most `data_report.MAX_IN_GROUP`.
+    """
+
+    images: int
+    splits: tuple[str, ...]
+    labels: tuple[str, ...]
+    first: tuple[LookAlike, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -219,17 +234,17 @@ class NearDuplicates:
     """Images that look the same, among those looked at.
 
     Attributes:
-      pairs: how many there are.
-      images: how many images are in any of them.
-      across_splits, across_labels: pairs of different splits, and of different labels.
-      listed: pairs of either kind first, those of few bits before others; at most `data_report.MAX_PAIRS`.
+      images: how many look like another one.
+      groups: how many groups they form.
+      across_splits, across_labels: groups of more than one split, and of more than one label.
+      listed: groups of several splits first, then of several labels; at most `data_report.MAX_GROUPS`.
     """
 
-    pairs: int
     images: int
+    groups: int
     across_splits: int
     across_labels: int
-    listed: tuple[LookAlikes, ...]
+    listed: tuple[LookAlikeGroup, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def find_separation(by_label: Mapping[str, Values]) -> Separation | None:
     """The label that the values tell best from all others; None where there are no two labels to tell apart."""
     found = []
     for label, values in by_label.items():
-        others = np.concatenate([other for name, other in by_label.items() if name != label])
+        others = np.concatenate([np.zeros(0), *(other for name, other in by_label.items() if name != label)])
         if len(values) and len(others):
             auc = _auc(values, others)
             error = math.sqrt((len(values) + len(others) + 1) / (12 * len(values) * len(others)))
