@@ -16,7 +16,7 @@ from components.example_gen.options import ExampleGenOptions
 from components.gate_options import GateOptions
 from components.options import Options
 from components.pusher.options import ReleaseOptions
-from components.trainer.options import TrainerOptions
+from components.trainer.options import IMAGENET, TrainerOptions
 from components.transform.options import TransformOptions
 
 
@@ -230,4 +230,8 @@ def _absolute(config: RunConfig) -> RunConfig:
     run = config.run.model_copy(update={"root": absolute(config.run.root)})
     uri = config.release.uri
     release = config.release.model_copy(update={"uri": None if uri is None else absolute(uri)})
-    return config.model_copy(update={"data": data, "run": run, "release": release})
+    weights = config.trainer.initial_weights
+    trainer = config.trainer.model_copy(
+        update={"initial_weights": weights if weights in {None, IMAGENET} else absolute(str(weights))}
+    )
+    return config.model_copy(update={"data": data, "run": run, "trainer": trainer, "release": release})

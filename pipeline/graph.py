@@ -31,6 +31,7 @@ class RunFacts:
       released_version: the baseline; None while nothing was released.
       code: which code runs.
       label_count: how many labels the data has, at least 2.
+      initial_weights_sha256: of the weights that training starts from; None where they are random.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class RunFacts:
     released_version: str | None
     code: CodeVersion
     label_count: int
+    initial_weights_sha256: str | None = None
 
 
 def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
@@ -136,6 +138,7 @@ def _training_job(config: RunConfig, facts: RunFacts) -> TrainingJob:
         channels=config.transform.channels,
         label_count=facts.label_count,
         seed=config.run.seed,
+        initial_weights_sha256=facts.initial_weights_sha256,
     )
 
 

@@ -15,6 +15,7 @@ class RunRequest(Options):
       released_version: the baseline; None while nothing was released.
       code: which code runs.
       label_count: how many labels the data has.
+      initial_weights_sha256: of the weights that training starts from; None where they are random.
     """
 
     config: RunConfig
@@ -23,3 +24,4 @@ class RunRequest(Options):
     released_version: str | None
     code: CodeVersion
     label_count: int
+    initial_weights_sha256: str | None

@@ -19,6 +19,7 @@ from components.example_gen.plan import DatasetPlan, plan_dataset
 from components.pusher.options import CodeVersion
 from components.pusher.outcome import Outcome
 from components.pusher.release_store import open_store
+from components.trainer.weights_file import fingerprint_weights
 from pipeline.config import RunConfig
 from pipeline.console import RunView
 from pipeline.events import EVENT, Event, Failed, Finished, Ready
@@ -36,8 +37,9 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
       worker: started by the caller, who may have had something to prepare meanwhile.
 
     Raises:
-      VwwError: if the data, the release store or a node stops the run.
+      VwwError: if the data, initial weights, the release store or a node stops the run.
     """
+    initial_weights_sha256 = fingerprint_weights(config.trainer, config.transform.side)
     view.start("data            ")
     plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images looked at"))
     view.finish(_describe(plan))
@@ -50,6 +52,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
         released_version=store.latest(config.name),
         code=code_version(),
         label_count=len(plan.label_names),
+        initial_weights_sha256=initial_weights_sha256,
     )
     view.start("TFX             ")
     for event in worker.follow(request):

@@ -79,7 +79,12 @@ def _run(request: RunRequest, events: _Events, started: list[str]) -> str:
     from pipeline.local import LocalRunner
 
     facts = RunFacts(
-        request.run_id, request.dataset_fingerprint, request.released_version, request.code, request.label_count
+        request.run_id,
+        request.dataset_fingerprint,
+        request.released_version,
+        request.code,
+        request.label_count,
+        request.initial_weights_sha256,
     )
     runner = LocalRunner(create_pipeline(request.config, facts), request.run_id)
     runner.forget_interrupted()

@@ -1,10 +1,21 @@
 """Settings of the Trainer: the config section `trainer`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.options import Options
+
+Backbone = Literal["mobilenet_v1", "mobilenet_v2"]
+InputRange = Literal["-1..1", "0..1", "0..255"]
+
+# The published width multipliers: Howard et al. (arXiv 1704.04861), Sandler et al. (arXiv 1801.04381), and for v2's
+# 0.25, of which keras.applications has no ImageNet weights, Wake Vision (arXiv 2405.00892).
+ALPHAS: dict[Backbone, tuple[float, ...]] = {
+    "mobilenet_v1": (0.25, 0.5, 0.75, 1.0),
+    "mobilenet_v2": (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
+}
+IMAGENET = "imagenet"
 
 
 class RMSprop(Options):
@@ -61,7 +72,11 @@ class TrainerOptions(Options):
 
     Attributes:
       backbone: the architecture.
-      alpha: width multiplier; 0.25, 0.5, 0.75 and 1.0 are the published ones.
+      alpha: width multiplier, one of `ALPHAS`.
+      activation: relu6, or relu for a network whose weights were trained with it.
+      border: what the first convolution sees around the image: the 0 of SAME padding, which is mid-gray, or black.
+      initial_weights: a path, `https://…`, `gs://…` or `imagenet`; None starts from random weights.
+      initial_weights_range: of the input that those weights were trained with, black..white.
       dropout: share of the pooled features that is dropped in training.
       max_batch_norm_momentum: of the moving statistics; a short run uses less, see `optimization.batch_norm_momentum`.
       optimizer: the optimizer and its parameters.
@@ -74,8 +89,12 @@ class TrainerOptions(Options):
       augmentation: random changes of the training rasters.
     """
 
-    backbone: Literal["mobilenet_v1"] = "mobilenet_v1"
-    alpha: float = Field(default=0.25, gt=0, le=1)
+    backbone: Backbone = "mobilenet_v1"
+    alpha: float = 0.25
+    activation: Literal["relu6", "relu"] = "relu6"
+    border: Literal["gray", "black"] = "gray"
+    initial_weights: str | None = Field(default=None, min_length=1)
+    initial_weights_range: InputRange = "-1..1"
     dropout: float = Field(default=0.001, ge=0, lt=1)
     max_batch_norm_momentum: float = Field(default=0.9997, gt=0, lt=1)
     optimizer: Annotated[RMSprop | Adam, Field(discriminator="name")]
@@ -86,3 +105,17 @@ class TrainerOptions(Options):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
     augmentation: AugmentationOptions = AugmentationOptions()
+
+    @model_validator(mode="after")
+    def _check_backbone(self) -> Self:
+        published = ALPHAS[self.backbone]
+        if self.alpha not in published:
+            raise ValueError(
+                f"alpha: received {self.alpha:g}; {self.backbone} takes {', '.join(f'{a:g}' for a in published)}"
+            )
+        if self.initial_weights == IMAGENET:
+            if (self.backbone, self.alpha) == ("mobilenet_v2", 0.25):
+                raise ValueError("initial_weights: keras.applications has no imagenet weights for mobilenet_v2 at 0.25")
+            if self.initial_weights_range != "-1..1":
+                raise ValueError("initial_weights_range: imagenet's weights take -1..1")
+        return self

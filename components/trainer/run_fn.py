@@ -12,12 +12,15 @@ from pydantic import Field
 
 from components import progress
 from components.options import Options
+from components.trainer.initial_weights import copy_report, start_from
 from components.trainer.input_pipeline import evaluation_batches, read_split, training_batches
 from components.trainer.models.mobilenet_v1 import mobilenet_v1
+from components.trainer.models.mobilenet_v2 import mobilenet_v2
 from components.trainer.optimization import batch_norm_momentum, build_optimizer
 from components.trainer.options import TrainerOptions
 from components.trainer.signatures import export
 
+BACKBONES = {"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2}
 CHECKPOINT_METRIC = "val_accuracy"
 
 
@@ -30,6 +33,7 @@ class TrainingJob(Options):
       channels: of the rasters.
       label_count: number of labels.
       seed: of initial weights, data order and augmentation.
+      initial_weights_sha256: of what `trainer.initial_weights` names, as the run found it; None where it names nothing.
     """
 
     trainer: TrainerOptions
@@ -37,6 +41,7 @@ class TrainingJob(Options):
     channels: int
     label_count: int = Field(ge=2)
     seed: int
+    initial_weights_sha256: str | None = None
 
     @property
     def raster_shape(self) -> tuple[int, int, int]:
@@ -65,7 +70,7 @@ def _glob(patterns: Sequence[str]) -> list[str]:
 def build_model(job: TrainingJob, total_steps: int) -> keras.Model:
     """The untrained model of a job."""
     options = job.trainer
-    return mobilenet_v1(
+    return BACKBONES[options.backbone](
         side=job.side,
         channels=job.channels,
         classes=job.label_count,
@@ -73,6 +78,8 @@ def build_model(job: TrainingJob, total_steps: int) -> keras.Model:
         dropout=options.dropout,
         weight_decay=options.weight_decay,
         batch_norm_momentum=batch_norm_momentum(options.max_batch_norm_momentum, total_steps),
+        activation=options.activation,
+        border=options.border,
     )
 
 
@@ -91,6 +98,7 @@ def train(job: TrainingJob, train_files: Sequence[str], eval_files: Sequence[str
     eval_split = read_split(eval_files, job.raster_shape)
     steps_per_epoch = math.ceil(train_split.count / options.batch_size)
     model = build_model(job, options.epochs * steps_per_epoch)
+    start_from(model, options, job.side, job.initial_weights_sha256, report_dir=run_dir)
     # XLA makes depthwise convolutions 15 times slower on a CPU.
     model.compile(
         optimizer=build_optimizer(options, steps_per_epoch),
@@ -135,3 +143,4 @@ def run_fn(fn_args: Any) -> None:
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     model = train(job, _glob(fn_args.train_files), _glob(fn_args.eval_files), fn_args.model_run_dir)
     export(model, transform_output.transform_features_layer(), fn_args.serving_model_dir)
+    copy_report(fn_args.model_run_dir, fn_args.serving_model_dir)

@@ -10,6 +10,16 @@ from typing import Any
 import keras
 from keras import layers
 
+from components.trainer.models.layers import (
+    ACTIVATION_LIMIT,
+    BATCH_NORM_EPSILON,
+    INITIAL_STDDEV,
+    Activation,
+    Border,
+    first_convolution,
+    kernel_options,
+)
+
 # (filters before alpha, stride) of the depthwise-separable blocks 1 to 13.
 BLOCKS = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
@@ -17,8 +27,6 @@ BLOCKS = (
 )  # fmt: skip
 FIRST_FILTERS = 32
 MIN_FILTERS = 8
-BATCH_NORM_EPSILON = 1e-3
-INITIAL_STDDEV = 0.09
 
 
 def scale_filters(filters: int, alpha: float) -> int:
@@ -35,6 +43,8 @@ def mobilenet_v1(
     dropout: float = 0.001,
     weight_decay: float = 0.0,
     batch_norm_momentum: float = 0.9997,
+    activation: Activation = "relu6",
+    border: Border = "gray",
 ) -> keras.Model:
     """Builds the classifier up to its logits.
 
@@ -46,22 +56,23 @@ def mobilenet_v1(
       dropout: share of the pooled features dropped in training.
       weight_decay: slim's `scale * sum(w**2) / 2` on all kernels but the depthwise ones.
       batch_norm_momentum: share of the old moving statistics that a step keeps.
+      activation: after every normalization; slim's is relu6.
+      border: what surrounds the image in the first convolution; see `layers.BlackBorder`.
 
     Returns:
       A model from `image`, float32 [n, side, side, channels] in [-1, 1], to logits, float32 [n, classes].
     """
     initializer = keras.initializers.TruncatedNormal(stddev=INITIAL_STDDEV)
-    regularizer = keras.regularizers.L2(weight_decay / 2) if weight_decay > 0 else None
-    kernel = {"kernel_initializer": initializer, "kernel_regularizer": regularizer}
+    kernel = kernel_options(weight_decay)
 
     def norm_relu(x: Any, name: str) -> Any:
         x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=batch_norm_momentum, name=f"{name}_bn")(x)
-        return layers.ReLU(6.0, name=f"{name}_relu")(x)
+        return layers.ReLU(ACTIVATION_LIMIT[activation], name=f"{name}_relu")(x)
 
     inputs = keras.Input((side, side, channels), name="image")
-    filters = scale_filters(FIRST_FILTERS, alpha)
-    x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name="conv1", **kernel)(inputs)
-    x = norm_relu(x, "conv1")
+    x = norm_relu(
+        first_convolution(inputs, scale_filters(FIRST_FILTERS, alpha), "conv1", border, weight_decay), "conv1"
+    )
     for block, (wide, stride) in enumerate(BLOCKS, start=1):
         x = layers.DepthwiseConv2D(
             3, stride, padding="same", use_bias=False, depthwise_initializer=initializer, name=f"conv_dw_{block}"

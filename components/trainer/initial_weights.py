@@ -1,0 +1,520 @@
+"""Initial weights: from a file of Keras 1, 2 or 3 or a SavedModel into our model, and a report of every layer.
+
+Layers are matched by name where any name agrees, else by their order, and then every one has to fit. What is
+adapted is adapted exactly, so that the loaded network gives the source's answers (docs/transfer-learning.md):
+
+    first convolution   RGB to gray by summing its kernel over the channels: the same as feeding gray three times;
+                        gray to RGB by a third in each channel: the same as feeding the channels' mean
+                        another input range by scaling the kernel and shifting the moving mean
+    convolution's bias  folded into the moving mean of the normalization that follows
+    classifier          a dense layer's kernel as that of a 1x1 convolution, and back; fresh where the labels differ
+"""
+
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py  # type: ignore[import-untyped]
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.errors import ModelError
+from components.options import Options
+from components.trainer.models.layers import BlackBorder
+from components.trainer.options import InputRange, TrainerOptions
+from components.trainer.weights_file import (
+    WeightsFormat,
+    detect_format,
+    hash_weights,
+    local_weights,
+    weights_location,
+)
+
+REPORT_FILE = "initial_weights.json"
+
+Array = npt.NDArray[np.float32]
+
+# What a weight is, by the last part of its name in Keras 1 (W, b, running_*), 2 and 3.
+_ROLES = {
+    "kernel": "kernel",
+    "depthwise_kernel": "kernel",
+    "W": "kernel",
+    "bias": "bias",
+    "b": "bias",
+    "gamma": "gamma",
+    "beta": "beta",
+    "moving_mean": "moving_mean",
+    "running_mean": "moving_mean",
+    "moving_variance": "moving_variance",
+    "running_std": "moving_variance",  # Keras 1 named the variance so
+}
+_NORM_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
+# The values of black and white that the source network was trained with.
+_RANGES: dict[InputRange, tuple[float, float]] = {"-1..1": (-1.0, 1.0), "0..1": (0.0, 1.0), "0..255": (0.0, 255.0)}
+
+
+class Outcome(StrEnum):
+    """What became of a layer."""
+
+    LOADED = "loaded"
+    ADAPTED = "adapted"
+    FRESH = "fresh"
+
+
+class LayerReport(Options):
+    """One layer of our model.
+
+    Attributes:
+      layer: its name.
+      outcome: whether it took weights as they are, adapted ones, or keeps its random ones.
+      source: the layer they came from; None for a fresh one.
+      details: how it was adapted, or why it is fresh.
+    """
+
+    layer: str
+    outcome: Outcome
+    source: str | None
+    details: tuple[str, ...] = ()
+
+
+class WeightsReport(Options):
+    """What initial weights were loaded, layer by layer; `initial_weights.json` beside the exported model.
+
+    Attributes:
+      location: path or URL.
+      sha256: of its bytes.
+      matched_by: how layers were matched.
+      layers: those of our model that have weights, in order.
+      unused: layers of the source that have no counterpart.
+      notes: what makes the loaded network answer differently from the source.
+    """
+
+    location: str
+    sha256: str
+    matched_by: Literal["name", "order"]
+    layers: tuple[LayerReport, ...]
+    unused: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def summary(self) -> str:
+        """One line for the log."""
+        counts = {outcome: sum(layer.outcome == outcome for layer in self.layers) for outcome in Outcome}
+        parts = [f"{count} {outcome}" for outcome, count in counts.items()]
+        fresh = [layer.layer for layer in self.layers if layer.outcome == Outcome.FRESH]
+        named = f" ({', '.join(fresh[:3])}{', …' if len(fresh) > 3 else ''})" if fresh else ""
+        return f"initial weights from {self.location} by {self.matched_by}: {', '.join(parts)}{named}"
+
+
+@dataclass(frozen=True)
+class SourceLayer:
+    """One layer of the source.
+
+    Attributes:
+      name: its name there.
+      arrays: float32, by what they are: `kernel` and `bias`, or `gamma`, `beta`, `moving_mean`, `moving_variance`.
+    """
+
+    name: str
+    arrays: Mapping[str, Array]
+
+    @property
+    def is_norm(self) -> bool:
+        """Whether it normalizes batches."""
+        return "moving_mean" in self.arrays
+
+    def describe(self) -> str:
+        """Its name and shapes, for errors."""
+        return f"{self.name} {', '.join(f'{role} {list(array.shape)}' for role, array in self.arrays.items())}"
+
+
+@dataclass(frozen=True)
+class SourceNetwork:
+    """What a file holds.
+
+    Attributes:
+      layers: those with weights that a MobileNet can have, in order.
+      activation: of its hidden layers, where the file tells and they agree; else None.
+    """
+
+    layers: tuple[SourceLayer, ...]
+    activation: Literal["relu6", "relu"] | None = None
+
+
+def start_from(
+    model: keras.Model, options: TrainerOptions, side: int, sha256: str | None, *, report_dir: str
+) -> WeightsReport | None:
+    """Loads what `trainer.initial_weights` names, says so in the log and in `report_dir`; nothing where it names none.
+
+    Args:
+      model: changed in place.
+      options: of the Trainer.
+      side: of the images, in pixels.
+      sha256: what the bytes have to be; None accepts any.
+      report_dir: where `initial_weights.json` goes.
+
+    Raises:
+      ConfigError: where nothing is there any more.
+      ModelError: if the bytes are other ones, or cannot be used.
+    """
+    location = weights_location(options, side)
+    if location is None:
+        return None
+    with local_weights(location) as path:
+        found = hash_weights(path)
+        if sha256 not in {None, found}:
+            raise ModelError(
+                f"trainer.initial_weights: {location} has changed since the run began: sha256 {found}",
+                expected=f"sha256 {sha256}",
+                hint="run again; the Trainer will take what is there now",
+            )
+        report = load_initial_weights(
+            model, path, location=location, sha256=found, input_range=options.initial_weights_range
+        )
+    logging.info("%s", report.summary())
+    for note in report.notes:
+        logging.warning("initial weights: %s", note)
+    tf.io.gfile.makedirs(report_dir)
+    with tf.io.gfile.GFile(f"{report_dir}/{REPORT_FILE}", "w") as file:
+        file.write(report.model_dump_json(indent=2) + "\n")
+    return report
+
+
+def copy_report(run_dir: str, serving_model_dir: str) -> None:
+    """Puts the report, if `start_from` wrote one, beside the exported model."""
+    report = f"{run_dir}/{REPORT_FILE}"
+    if tf.io.gfile.exists(report):
+        beside, _, _ = serving_model_dir.rstrip("/").rpartition("/")
+        tf.io.gfile.copy(report, f"{beside}/{REPORT_FILE}", overwrite=True)
+
+
+def load_initial_weights(
+    model: keras.Model, path: Path, *, location: str, sha256: str, input_range: InputRange
+) -> WeightsReport:
+    """Sets a model's weights to those of a file.
+
+    Args:
+      model: one of `components.trainer.models`; changed in place.
+      path: an HDF5 or `.keras` file, or the folder of a SavedModel.
+      location: how the user named it.
+      sha256: of its bytes.
+      input_range: of the source network's input, black..white.
+
+    Returns:
+      What became of every layer.
+
+    Raises:
+      ModelError: if the file is damaged, holds weights of another architecture, or nothing that fits.
+    """
+    network = read_network(path, location)
+    targets = [layer for layer in model.layers if layer.weights]
+    matched_by, sources = _match(targets, network.layers, location)
+    loader = _Loader(input_range, has_black_border=any(isinstance(layer, BlackBorder) for layer in model.layers))
+    layers = [loader.load(target, source) for target, source in zip(targets[:-1], sources, strict=True)]
+    head = _find_head(targets[-1], network.layers, sources)
+    layers.append(_load_head(targets[-1], head))
+    used = {layer.source for layer in layers}
+    return WeightsReport(
+        location=location,
+        sha256=sha256,
+        matched_by=matched_by,
+        layers=tuple(layers),
+        unused=tuple(source.name for source in network.layers if source.name not in used),
+        notes=(*loader.notes, *_activation_notes(model, network)),
+    )
+
+
+def _match(
+    targets: Sequence[Any], sources: Sequence[SourceLayer], location: str
+) -> tuple[Literal["name", "order"], list[SourceLayer | None]]:
+    """The source of every target but the last, the classifier.
+
+    Raises:
+      ModelError: naming the first that does not fit.
+    """
+    backbone = targets[:-1]
+    by_name = {source.name: source for source in sources}
+    named = [by_name.get(target.name) for target in backbone]
+    matched_by: Literal["name", "order"] = "name" if any(named) else "order"
+    if matched_by == "order":
+        padded = [*sources, *[None] * len(backbone)]
+        named = padded[: len(backbone)]
+    for place, (target, source) in enumerate(zip(backbone, named, strict=True)):
+        if source is None and matched_by == "name":
+            continue
+        if source is None or not _fits(target, source, is_first=place == 0):
+            shapes = ", ".join(str(list(weight.shape)) for weight in target.weights)
+            raise ModelError(
+                f"trainer.initial_weights: {location} is of another architecture: layer {place + 1} of"
+                f" {len(backbone)}, {target.name}, received {source.describe() if source else 'nothing'}",
+                expected=f"weights of shape {shapes} for {target.name}",
+                hint="set trainer.backbone and trainer.alpha to those of the weights",
+            )
+    return matched_by, named
+
+
+def _fits(target: Any, source: SourceLayer, *, is_first: bool) -> bool:
+    if isinstance(target, keras.layers.BatchNormalization):
+        found = {role: array.shape for role, array in source.arrays.items()}
+        wanted = target.moving_mean.shape
+        return {"moving_mean", "moving_variance"} <= found.keys() and all(shape == wanted for shape in found.values())
+    if source.is_norm or not source.arrays.keys() <= {"kernel", "bias"}:
+        return False
+    shape, wanted = source.arrays["kernel"].shape, tuple(target.kernel.shape)
+    if is_first and len(shape) == 4 and {shape[2], wanted[2]} == {1, 3}:
+        return shape[:2] == wanted[:2] and shape[3] == wanted[3]
+    return shape == wanted
+
+
+@dataclass
+class _Loader:
+    """Loads the layers of a backbone, one after another; what a convolution adds goes into the next normalization."""
+
+    input_range: InputRange
+    has_black_border: bool
+    notes: list[str] = field(default_factory=list)
+    _is_first: bool = True
+    _shift: Array | None = None
+
+    def load(self, target: Any, source: SourceLayer | None) -> LayerReport:
+        is_first, self._is_first = self._is_first, False
+        if source is None:
+            self._shift = None
+            return LayerReport(
+                layer=target.name, outcome=Outcome.FRESH, source=None, details=("the file has no layer of this name",)
+            )
+        details = self._load_norm(target, source) if source.is_norm else self._load_kernel(target, source, is_first)
+        outcome = Outcome.ADAPTED if details else Outcome.LOADED
+        return LayerReport(layer=target.name, outcome=outcome, source=source.name, details=tuple(details))
+
+    def _load_norm(self, target: Any, source: SourceLayer) -> list[str]:
+        arrays = dict(source.arrays)
+        details = []
+        for role, value in (("gamma", 1.0), ("beta", 0.0)):
+            if role not in arrays:
+                arrays[role] = np.full_like(arrays["moving_mean"], value)
+                details.append(f"{role}, which the file lacks, is {value:g}")
+        if self._shift is not None:
+            arrays["moving_mean"] = arrays["moving_mean"] - self._shift
+            details.append("moving mean less what the convolution before it would have added")
+            self._shift = None
+        target.set_weights([arrays[role] for role in _NORM_ROLES])
+        return details
+
+    def _load_kernel(self, target: Any, source: SourceLayer, is_first: bool) -> list[str]:
+        kernel = source.arrays["kernel"]
+        details: list[str] = []
+        shift = np.zeros((), np.float32)
+        if is_first:
+            kernel, shift = self._adapt_input(kernel, target.kernel.shape[2], details)
+        bias = source.arrays.get("bias")
+        if bias is not None:
+            shift = shift + bias
+            details.append("bias folded into the normalization that follows")
+        self._shift = shift if shift.any() else None
+        target.set_weights([kernel])
+        return details
+
+    def _adapt_input(self, kernel: Array, channels: int, details: list[str]) -> tuple[Array, Array]:
+        """The first kernel for our channels and for [-1, 1], and what it would have added to every output."""
+        if kernel.shape[2] > channels:
+            kernel = kernel.sum(axis=2, keepdims=True)
+            details.append("RGB to gray: kernel summed over the channels")
+        elif kernel.shape[2] < channels:
+            kernel = np.repeat(kernel / channels, channels, axis=2)
+            details.append("gray to RGB: a third of the kernel in each channel")
+        black, white = _RANGES[self.input_range]
+        scale, offset = (white - black) / 2, (white + black) / 2
+        if self.has_black_border != (black == 0):
+            border = "black" if black == 0 else "gray"
+            self.notes.append(
+                f"around the image the source's zeros mean {border}, this model's do not: the outermost row and column"
+                f" of the first convolution differ; trainer.border={border} keeps them"
+            )
+        if (scale, offset) == (1.0, 0.0):
+            return kernel, np.zeros((), np.float32)
+        details.append(f"input range {self.input_range} to -1..1: kernel times {scale:g}, the offset folded")
+        shift: Array = offset * kernel.sum(axis=(0, 1, 2))
+        return np.asarray(kernel * scale, np.float32), shift
+
+
+def _find_head(
+    target: Any, sources: Sequence[SourceLayer], matched: Sequence[SourceLayer | None]
+) -> SourceLayer | None:
+    """The source's classifier: the layer of the same name, else its last, if that is still free."""
+    used = {source.name for source in matched if source is not None}
+    free = [source for source in sources if source.name not in used and "kernel" in source.arrays]
+    named = [source for source in free if source.name == target.name]
+    return named[0] if named else free[-1] if free and free[-1] is sources[-1] else None
+
+
+def _load_head(target: Any, source: SourceLayer | None) -> LayerReport:
+    def fresh(reason: str) -> LayerReport:
+        return LayerReport(layer=target.name, outcome=Outcome.FRESH, source=None, details=(reason,))
+
+    if source is None:
+        return fresh("the file has no classifier")
+    kernel, wanted = source.arrays["kernel"], tuple(target.kernel.shape)
+    if kernel.shape[-1] != wanted[-1]:
+        return fresh(f"{source.name} has {kernel.shape[-1]:,} labels, this model {wanted[-1]:,}")
+    if kernel.shape[-2:] != wanted[-2:] or kernel.size != np.prod(wanted):
+        return fresh(f"{source.name} has a kernel of shape {list(kernel.shape)}, this model's has {list(wanted)}")
+    bias = source.arrays.get("bias", np.zeros(wanted[-1], np.float32))
+    target.set_weights([kernel.reshape(wanted), bias])
+    details = () if kernel.shape == wanted else (f"kernel {list(kernel.shape)} reshaped to {list(wanted)}",)
+    outcome = Outcome.ADAPTED if details else Outcome.LOADED
+    return LayerReport(layer=target.name, outcome=outcome, source=source.name, details=details)
+
+
+def _activation_notes(model: keras.Model, network: SourceNetwork) -> list[str]:
+    limits = {layer.max_value for layer in model.layers if isinstance(layer, keras.layers.ReLU)}
+    ours = "relu" if limits == {None} else "relu6"
+    if network.activation in {None, ours}:
+        return []
+    return [f"the source's activation is {network.activation}, this model's {ours}; trainer.activation sets it"]
+
+
+def read_network(path: Path, location: str) -> SourceNetwork:
+    """Reads the layers with weights out of a file.
+
+    Args:
+      path: an HDF5 or `.keras` file, or the folder of a SavedModel.
+      location: how the user named it, for errors.
+
+    Raises:
+      ModelError: if it is damaged, or holds no weights, or some that are no numbers.
+    """
+    kind = detect_format(path, location)
+    try:
+        match kind:
+            case WeightsFormat.HDF5:
+                with h5py.File(path) as file:
+                    network = _read_hdf5(file)
+            case WeightsFormat.KERAS:
+                network = _read_keras(path)
+            case WeightsFormat.SAVED_MODEL:
+                network = _read_saved_model(path)
+    # h5py, zipfile, JSON and TensorFlow's reader each fail in their own ways on a damaged file.
+    except Exception as error:
+        raise ModelError(
+            f"trainer.initial_weights: {location} is damaged: {type(error).__name__}:"
+            f" {' '.join(str(error).split())[:300]}",
+            expected=f"a whole {kind} of Keras",
+            hint="the file may be cut short; copy or download it again",
+        ) from error
+    if not any("kernel" in layer.arrays for layer in network.layers):
+        raise ModelError(
+            f"trainer.initial_weights: {location} holds no layer with a kernel",
+            expected="the weights of a whole MobileNet",
+            hint="save with model.save(...), and pass that file",
+        )
+    for layer in network.layers:
+        for role, array in layer.arrays.items():
+            if not np.isfinite(array).all():
+                raise ModelError(
+                    f"trainer.initial_weights: {location}: {role} of {layer.name} holds values that are no numbers",
+                    expected="finite weights",
+                    hint="that training diverged; take an earlier checkpoint",
+                )
+    return network
+
+
+def _read_hdf5(file: Any) -> SourceNetwork:
+    """Keras 1's and 2's layout, which Keras 3 still writes as `.h5`, or Keras 3's `.weights.h5`."""
+    root = file.get("model_weights", file)
+    if "layer_names" not in root.attrs and "layer_names0" not in root.attrs:
+        return SourceNetwork(_layers_by_vars(root))
+    named = []
+    for group_name in _names(root, "layer_names"):
+        group = root[group_name]
+        for weight_name in _names(group, "weight_names"):
+            *path, leaf = weight_name.split(":")[0].split("/")
+            leaf = leaf.removeprefix(f"{group_name}_")  # Keras 1: conv2d_1_W
+            named.append((path[-1] if path else group_name, leaf, group[weight_name][()]))
+    config = file.attrs.get("model_config")
+    return SourceNetwork(_group(named), None if config is None else _activation(json.loads(config)))
+
+
+def _names(group: Any, key: str) -> list[str]:
+    """A list of names in an attribute, which Keras cuts into `key0`, `key1`, … past 64 kB."""
+    keys = [key] if key in group.attrs else []
+    while f"{key}{len(keys)}" in group.attrs:
+        keys.append(f"{key}{len(keys)}")
+    names = [name for part in keys for name in group.attrs[part]]
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+
+def _read_keras(path: Path) -> SourceNetwork:
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+            layers = {layer.name: layer for layer in _layers_by_vars(file)}
+    order = [name for name, _, _ in _walk(config) if name in layers]
+    return SourceNetwork(tuple(layers[name] for name in order), _activation(config))
+
+
+def _layers_by_vars(root: Any) -> tuple[SourceLayer, ...]:
+    """Keras 3: `layers/conv2d_1/vars/0`, the layer's own name as an attribute, not in the network's order."""
+    named: list[tuple[str, str, Any]] = []
+
+    def visit(path: str, item: Any) -> None:
+        if path.endswith("/vars") and path.startswith("layers/") and "/seed_generator/" not in path:
+            name = str(item.attrs.get("name", path.split("/")[-2]))
+            roles = _NORM_ROLES if len(item) == len(_NORM_ROLES) else ("kernel", "bias")
+            named.extend(
+                (name, role, item[str(place)][()]) for place, role in zip(range(len(item)), roles, strict=False)
+            )
+
+    root.visititems(visit)
+    return _group(named)
+
+
+def _read_saved_model(path: Path) -> SourceNetwork:
+    named = []
+    for variable in tf.saved_model.load(str(path)).variables:
+        *scopes, leaf = variable.name.split(":")[0].split("/")
+        if scopes and leaf in _ROLES:
+            named.append((scopes[-1], leaf, variable.numpy()))
+    return SourceNetwork(_group(named))
+
+
+def _group(named: Sequence[tuple[str, str, Any]]) -> tuple[SourceLayer, ...]:
+    """(layer, weight, array) triples as layers, in order of first appearance; those without a kernel or mean left out.
+
+    A weight that no MobileNet has keeps its name, so that its layer fits nowhere.
+    """
+    layers: dict[str, dict[str, Array]] = {}
+    for layer, leaf, array in named:
+        arrays = layers.setdefault(layer, {})
+        role = _ROLES.get(leaf, leaf)
+        if role in arrays:
+            raise ValueError(f"layer {layer} has two weights named {leaf}")
+        arrays[role] = np.asarray(array, np.float32)
+    return tuple(SourceLayer(name, a) for name, a in layers.items() if "kernel" in a or "moving_mean" in a)
+
+
+def _walk(config: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(name, class, config) of every layer of a serialized model, nested ones inside their model, in order."""
+    for layer in config.get("config", {}).get("layers", []):
+        settings = layer.get("config", {})
+        yield settings.get("name", layer.get("name", "")), layer.get("class_name", ""), settings
+        yield from _walk(layer)
+
+
+def _activation(config: Any) -> Literal["relu6", "relu"] | None:
+    found: set[Literal["relu6", "relu"]] = set()
+    for _, kind, settings in _walk(config):
+        if kind == "ReLU":
+            found.add("relu" if settings.get("max_value") is None else "relu6")
+        elif settings.get("activation") == "relu":
+            found.add("relu")
+        elif settings.get("activation") == "relu6":
+            found.add("relu6")
+    return found.pop() if len(found) == 1 else None

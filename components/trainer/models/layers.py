@@ -1,0 +1,44 @@
+"""What the backbones share: initial weights, the end of a convolution's input, the limit of its activation."""
+
+from typing import Any, Literal
+
+import keras
+
+BATCH_NORM_EPSILON = 1e-3
+INITIAL_STDDEV = 0.09  # slim's, of a truncated normal
+
+Activation = Literal["relu6", "relu"]
+Border = Literal["gray", "black"]
+ACTIVATION_LIMIT: dict[Activation, float | None] = {"relu6": 6.0, "relu": None}
+
+
+class BlackBorder(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no types
+    """Pads as SAME does for a 3x3 convolution of stride 2, with -1 instead of 0.
+
+    In [-1, 1] the 0 of SAME is mid-gray. For a network that was trained on [0, 1] it was black, and its weights
+    only give the same answers where the border is still black. Converts to PADV2: one operator, and one more copy
+    of the input in the arena.
+    """
+
+    def call(self, images: Any) -> Any:
+        """Float32 [n, side, side, channels] to [n, side + 1 + side % 2, ..., channels]."""
+        before = images.shape[1] % 2
+        return keras.ops.pad(images, ((0, 0), (before, 1), (before, 1), (0, 0)), constant_values=-1.0)
+
+
+def kernel_options(weight_decay: float) -> dict[str, Any]:
+    """How the kernels of all layers but the depthwise ones start, and slim's `scale * sum(w**2) / 2` on them."""
+    return {
+        "kernel_initializer": keras.initializers.TruncatedNormal(stddev=INITIAL_STDDEV),
+        "kernel_regularizer": keras.regularizers.L2(weight_decay / 2) if weight_decay > 0 else None,
+    }
+
+
+def first_convolution(images: Any, filters: int, name: str, border: Border, weight_decay: float) -> Any:
+    """The 3x3 convolution of stride 2: float32 [n, side, side, channels] to [n, half, half, filters], rounded up."""
+    if border == "black":
+        images = BlackBorder(name=f"{name}_pad")(images)
+    padding = "valid" if border == "black" else "same"
+    return keras.layers.Conv2D(
+        filters, 3, strides=2, padding=padding, use_bias=False, name=name, **kernel_options(weight_decay)
+    )(images)

@@ -1,0 +1,110 @@
+"""MobileNet v2 (Sandler et al., arXiv 1801.04381) as slim and keras.applications build it.
+
+Source: keras/src/applications/mobilenet_v2.py, which agrees with tensorflow/models, research/slim/nets/mobilenet.
+
+Layers carry the names of `keras.applications.MobileNetV2`, so that weights map and a name seen in Netron points here.
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from components.trainer.models.layers import (
+    ACTIVATION_LIMIT,
+    BATCH_NORM_EPSILON,
+    INITIAL_STDDEV,
+    Activation,
+    Border,
+    first_convolution,
+    kernel_options,
+)
+
+# (filters before alpha, stride) of the inverted residual blocks 0 to 16.
+BLOCKS = (
+    (16, 1), (24, 2), (24, 1), (32, 2), (32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (64, 1),
+    (96, 1), (96, 1), (96, 1), (160, 2), (160, 1), (160, 1), (320, 1),
+)  # fmt: skip
+FIRST_FILTERS = 32
+LAST_FILTERS = 1280
+EXPANSION = 6
+DIVISOR = 8
+
+
+def scale_filters(filters: int, alpha: float) -> int:
+    """A layer's width: the nearest multiple of 8, at least 8, and never more than a tenth too narrow."""
+    wanted = filters * alpha
+    rounded = max(DIVISOR, int(wanted + DIVISOR / 2) // DIVISOR * DIVISOR)
+    return rounded + DIVISOR if rounded < 0.9 * wanted else rounded
+
+
+def mobilenet_v2(
+    *,
+    side: int,
+    channels: int,
+    classes: int,
+    alpha: float,
+    dropout: float = 0.001,
+    weight_decay: float = 0.0,
+    batch_norm_momentum: float = 0.9997,
+    activation: Activation = "relu6",
+    border: Border = "gray",
+) -> keras.Model:
+    """Builds the classifier up to its logits.
+
+    Args:
+      side: height and width of the input, in pixels.
+      channels: 1 or 3.
+      classes: number of labels.
+      alpha: width multiplier; the last convolution keeps its 1,280 filters where it is below 1.
+      dropout: share of the pooled features dropped in training.
+      weight_decay: slim's `scale * sum(w**2) / 2` on all kernels but the depthwise ones.
+      batch_norm_momentum: share of the old moving statistics that a step keeps.
+      activation: after every normalization but a block's last; slim's is relu6.
+      border: what surrounds the image in the first convolution; see `layers.BlackBorder`.
+
+    Returns:
+      A model from `image`, float32 [n, side, side, channels] in [-1, 1], to logits, float32 [n, classes].
+    """
+    kernel = kernel_options(weight_decay)
+    depthwise_initializer = keras.initializers.TruncatedNormal(stddev=INITIAL_STDDEV)
+
+    def norm(x: Any, name: str) -> Any:
+        return layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=batch_norm_momentum, name=name)(x)
+
+    def relu(x: Any, name: str) -> Any:
+        return layers.ReLU(ACTIVATION_LIMIT[activation], name=name)(x)
+
+    def pointwise(x: Any, filters: int, name: str) -> Any:
+        return layers.Conv2D(filters, 1, padding="same", use_bias=False, name=name, **kernel)(x)
+
+    inputs = keras.Input((side, side, channels), name="image")
+    x = first_convolution(inputs, scale_filters(FIRST_FILTERS, alpha), "Conv1", border, weight_decay)
+    x = relu(norm(x, "bn_Conv1"), "Conv1_relu")
+    for block, (wide, stride) in enumerate(BLOCKS):
+        prefix = f"block_{block}" if block else "expanded_conv"
+        before, width = x, x.shape[-1]
+        if block:
+            x = pointwise(x, EXPANSION * width, f"{prefix}_expand")
+            x = relu(norm(x, f"{prefix}_expand_BN"), f"{prefix}_expand_relu")
+        x = layers.DepthwiseConv2D(
+            3,
+            stride,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer=depthwise_initializer,
+            name=f"{prefix}_depthwise",
+        )(x)
+        x = relu(norm(x, f"{prefix}_depthwise_BN"), f"{prefix}_depthwise_relu")
+        # Truncated before it is rounded, as in keras.applications.
+        filters = scale_filters(int(wide * alpha), 1.0)
+        x = norm(pointwise(x, filters, f"{prefix}_project"), f"{prefix}_project_BN")
+        if stride == 1 and filters == width:
+            x = layers.Add(name=f"{prefix}_add")([before, x])
+    x = pointwise(x, scale_filters(LAST_FILTERS, max(alpha, 1.0)), "Conv_1")
+    x = relu(norm(x, "Conv_1_bn"), "out_relu")
+    # Pooling with a stated window becomes AVERAGE_POOL_2D; a global one becomes MEAN.
+    x = layers.AveragePooling2D(x.shape[1:3], name="pool")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    x = layers.Flatten(name="features")(x)
+    return keras.Model(inputs, layers.Dense(classes, name="predictions", **kernel)(x), name="mobilenet_v2")
