@@ -63,7 +63,7 @@ def _root(
 @app.command()
 def demo(overrides: Overrides = None) -> None:
     """Draw the sample set, run the whole pipeline on it, and release what passes the gates."""
-    from components.example_gen.sample_data import is_sample_data, write_sample_data
+    from components.sample_data.writer import is_sample_data, write_sample_data
     from pipeline.config import read_config
     from pipeline.console import RunView
     from pipeline.run import run_pipeline, started_worker
@@ -119,7 +119,7 @@ def sample_data(
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
 ) -> None:
     """Draw a COCO-format set: people-like figures among other things."""
-    from components.example_gen.sample_data import write_sample_data
+    from components.sample_data.writer import write_sample_data
     from pipeline.console import RunView
 
     with RunView() as view:
@@ -151,16 +151,16 @@ def download_coco(
     keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep the zip files.")] = False,
 ) -> None:
     """Fetch COCO: resumed where it stopped, verified, unpacked; what is there already stays."""
-    from components.example_gen import coco_download
+    from components.coco_download import download
     from pipeline.console import RunView
 
     with RunView() as view:
-        fetched = coco_download.download_coco(
+        fetched = download.download_coco(
             directory,
             year=year,
-            splits=splits or coco_download.SPLITS,
+            splits=splits or download.SPLITS,
             view=view,
-            mirror=mirror if mirror is not None else coco_download.SOURCE,
+            mirror=mirror if mirror is not None else download.SOURCE,
             keep_archives=keep_archives,
         )
     config = COCO_CONFIG.relative_to(Path.cwd()) if COCO_CONFIG.is_relative_to(Path.cwd()) else COCO_CONFIG

@@ -11,9 +11,9 @@ from pathlib import Path
 from components.errors import ConfigError
 from components.example_gen import coco, labeling
 from components.example_gen.coco import CocoDataset
-from components.example_gen.images_folder import open_images_folder
 from components.example_gen.labeling import LABEL_RULES, LabelRule
 from components.example_gen.quarantine import BadRecord
+from components.example_gen.storage import open_images_folder
 from pipeline.console import print_table
 
 MAX_TILES = 48

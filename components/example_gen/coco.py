@@ -25,9 +25,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
 from components.errors import DataError
-from components.example_gen.images_folder import FileReader
 from components.example_gen.json_stream import Entry, EntryReader, NotAnObjectError
 from components.example_gen.quarantine import BadRecord, Quarantined, QuarantineReason
+from components.example_gen.storage import FileReader
 
 # 2^31 - 1, the largest side that PNG can express; beyond it no format of an image has anything to say.
 MAX_SIDE = 2_147_483_647

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 
-from components.example_gen.images_folder import ImageFile
+from components.example_gen.storage import ImageFile
 
 _END_BYTES = 4096
 

@@ -21,8 +21,8 @@ from typing import Final
 
 from components import features
 from components.errors import DataError
-from components.example_gen.images_folder import list_files
 from components.example_gen.quarantine import BadRecord, QuarantineReason
+from components.example_gen.storage import list_files
 
 SPLIT_FOLDERS: Final[Mapping[str, str]] = MappingProxyType(
     {

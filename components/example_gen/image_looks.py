@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from components.example_gen.image_bytes import PILLOW_FORMATS
-from components.example_gen.images_folder import FileReader
 from components.example_gen.quarantine import BadRecord
+from components.example_gen.storage import FileReader
 
 HASH_SIDE = 8
 _DRAFT_SIDE = 64  # pixels; a JPEG is decoded at the smallest scale that is not below this

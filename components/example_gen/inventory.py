@@ -11,10 +11,10 @@ from components.errors import DataError
 from components.example_gen import coco, labeling
 from components.example_gen.coco import CocoDataset, ImageRecord
 from components.example_gen.image_folder import check_file_name, read_image_folder
-from components.example_gen.images_folder import ImageFile, open_images_folder
 from components.example_gen.labeling import ImageLabel
 from components.example_gen.options import ExampleGenOptions
 from components.example_gen.quarantine import BadRecord, Quarantined
+from components.example_gen.storage import ImageFile, open_images_folder
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

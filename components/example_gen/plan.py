@@ -14,12 +14,12 @@ from components.example_gen import labeling
 from components.example_gen.coco import ImageRecord
 from components.example_gen.duplicates import find_duplicates
 from components.example_gen.image_looks import look_at_images
-from components.example_gen.images_folder import FileReader
 from components.example_gen.inventory import FoundImage, Inventory, take_inventory
 from components.example_gen.near_duplicates import find_near_duplicates, group_pairs
 from components.example_gen.options import ExampleGenOptions
 from components.example_gen.quarantine import Dropped, DropReason, Quarantined, QuarantineReason, check_quarantine
 from components.example_gen.splits import assign_split, read_split_ids
+from components.example_gen.storage import FileReader
 
 # Images of one split by label: counts[split][label].
 SplitCounts = Mapping[str, tuple[int, ...]]

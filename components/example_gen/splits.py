@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from components import features
 from components.errors import DataError
-from components.example_gen.images_folder import FileReader
+from components.example_gen.storage import FileReader
 
 _MANTISSA_BITS = 53
 

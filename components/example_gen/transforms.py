@@ -14,11 +14,11 @@ from pydantic import TypeAdapter
 
 from components import progress
 from components.example_gen.image_bytes import check_image
-from components.example_gen.images_folder import FileReader
 from components.example_gen.plan import LabeledImage
 from components.example_gen.quarantine import BadRecord, Quarantined
 from components.example_gen.records import TFRecordFile, encode_example
 from components.example_gen.shards import Shard
+from components.example_gen.storage import FileReader
 
 _DIGEST_MODULUS = 2**256
 

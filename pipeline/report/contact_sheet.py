@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.example_gen.image_bytes import PILLOW_FORMATS
-from components.example_gen.images_folder import FileReader
 from components.example_gen.quarantine import BadRecord
+from components.example_gen.storage import FileReader
 
 if TYPE_CHECKING:
     from PIL import Image

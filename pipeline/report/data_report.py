@@ -11,11 +11,11 @@ import numpy as np
 from components import features
 from components.example_gen.image_bytes import check_image
 from components.example_gen.image_looks import ImageLook, look_at_images
-from components.example_gen.images_folder import FileReader
 from components.example_gen.inventory import FoundImage
 from components.example_gen.near_duplicates import find_near_duplicates, group_pairs
 from components.example_gen.plan import DatasetPlan, LabeledImage, plan_dataset
 from components.example_gen.quarantine import BadRecord, DropReason, Quarantined, QuarantineReason
+from components.example_gen.storage import FileReader
 from pipeline.config import RunConfig
 from pipeline.console import RunView
 from pipeline.report import data_checks, measures

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from components.example_gen.sample_data import write_sample_data
+from components.sample_data.writer import write_sample_data
 
 # COCO's images are 640x480 and 160 kB on average; grain brings the drawn ones there.
 COCO_LIKE = (640, 480)

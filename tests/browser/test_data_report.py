@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 from PIL import Image
 
-from components.example_gen.sample_data import write_sample_data
+from components.sample_data.writer import write_sample_data
 from pipeline.config import read_config
 from pipeline.console import RunView
 from pipeline.report.data_page import write_page

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.example_gen.sample_data import write_sample_data
+from components.sample_data.writer import write_sample_data
 from pipeline import run as pipeline_run
 from pipeline.config import read_config
 from pipeline.console import RunView

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.example_gen.duplicates import find_duplicates
-from components.example_gen.images_folder import ImageFile
+from components.example_gen.storage import ImageFile
 
 PROCESS_IO = Path("/proc/self/io")
 

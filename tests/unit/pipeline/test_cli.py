@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.example_gen.sample_data import write_sample_data
+from components.sample_data.writer import write_sample_data
 from pipeline.cli import main
 
 ROOT = Path(__file__).parents[3]
@@ -257,8 +257,8 @@ def _keep_one_image(document):
         (lambda document: [a.update(bbox=[0, 0, -1, 5]) for a in document["annotations"]], "bad_box"),
         (lambda document: [a.update(image_id=10**9) for a in document["annotations"]], "unknown_image"),
         (lambda document: [a.update(category_id=12) for a in document["annotations"]], "unknown_category"),
-        (_keep_one_label, "one label only"),
-        (_keep_one_image, "split is empty: its share is"),
+        (_keep_one_label, "no image of the label 'person'"),
+        (_keep_one_image, "split is empty; there are 1 images in all"),
     ],
     ids=[
         "no-annotations", "no-categories", "duplicate-id", "no-images", "unknown-category-name", "zero-sizes",

@@ -22,11 +22,12 @@ from pathlib import Path
 
 import pytest
 
+from components.coco_download import archives
+from components.coco_download import download as coco_download
+from components.coco_download.download import Archive, download_coco
+from components.coco_download.progress import Meter, duration
+from components.coco_download.range_download import PartFile, Patience, RemoteFile, fetch
 from components.errors import ConfigError, DataError, StorageError
-from components.example_gen import archives, coco_download
-from components.example_gen.coco_download import Archive, download_coco
-from components.example_gen.download_progress import Meter, duration
-from components.example_gen.range_download import PartFile, Patience, RemoteFile, fetch
 from pipeline import cli
 from pipeline.config import read_config
 
@@ -504,9 +505,9 @@ def test_download_part_file_cut_at_random_gives_the_same_result(server, tmp_path
 CHILD = """
 import sys
 from pathlib import Path
-from components.example_gen import coco_download
-from components.example_gen.coco_download import Archive
-from components.example_gen.range_download import Patience
+from components.coco_download import download as coco_download
+from components.coco_download.download import Archive
+from components.coco_download.range_download import Patience
 
 class View:
     def say(self, text): pass

@@ -23,10 +23,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from components.coco_download import archives
+from components.coco_download.progress import Meter, View
+from components.coco_download.range_download import PATIENT, PartFile, Patience, RemoteFile, fetch
 from components.errors import ConfigError, DataError
-from components.example_gen import archives
-from components.example_gen.download_progress import Meter, View
-from components.example_gen.range_download import PATIENT, PartFile, Patience, RemoteFile, fetch
 
 # Plain http: the bucket's certificate does not cover this name. The checksums below are what is relied on.
 SOURCE = "http://images.cocodataset.org"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from components.example_gen.sample_brush import Colour, any_colour, clouds, mix, shade
-from components.example_gen.sample_objects import Setting
+from components.sample_data.brush import Colour, any_colour, clouds, mix, shade
+from components.sample_data.objects import Setting
 
 Size = tuple[int, int]
 Place = Callable[[np.random.Generator, Size], "Background"]

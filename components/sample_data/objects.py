@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.example_gen.sample_brush import (
+from components.sample_data.brush import (
     BLACK,
     GLASS,
     LIGHT,

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from components.example_gen.sample_backgrounds import Background, draw_background
-from components.example_gen.sample_brush import SUPERSAMPLE, Brush, pick_colour
-from components.example_gen.sample_figures import draw_look, draw_pose, paint_figure
-from components.example_gen.sample_masks import Mask
-from components.example_gen.sample_objects import KINDS, ObjectKind, Setting
+from components.sample_data.backgrounds import Background, draw_background
+from components.sample_data.brush import SUPERSAMPLE, Brush, pick_colour
+from components.sample_data.figures import draw_look, draw_pose, paint_figure
+from components.sample_data.masks import Mask
+from components.sample_data.objects import KINDS, ObjectKind, Setting
 
 PERSON = "person"
 CHAIR, BENCH = (next(kind for kind in KINDS if kind.category == name) for name in ("chair", "bench"))

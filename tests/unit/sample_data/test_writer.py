@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from components.errors import DataError, StorageError
-from components.example_gen import sample_data, sample_masks, sample_objects, sample_scenes
-from components.example_gen.sample_data import CATEGORY_IDS, is_sample_data, write_sample_data
+from components.sample_data import masks, objects, scenes, writer
+from components.sample_data.writer import CATEGORY_IDS, is_sample_data, write_sample_data
 
 MIN_AREA_FRACTION = 0.005  # the `slim` rule
 PERSON = CATEGORY_IDS["person"]
@@ -153,7 +153,7 @@ def test_write_sample_data_stop_iteration_while_drawing_is_no_shorter_set(tmp_pa
     def stop(rng):
         raise StopIteration
 
-    monkeypatch.setattr(sample_data, "draw_scene", stop)
+    monkeypatch.setattr(writer, "draw_scene", stop)
     with pytest.raises((RuntimeError, AssertionError)):
         write_sample_data(tmp_path / "set", images=4, seed=0)
     assert not any(tmp_path.iterdir())
@@ -164,7 +164,7 @@ def test_is_sample_data_knows_its_own_set_only(sample_set, tmp_path, monkeypatch
     assert not is_sample_data(sample_set, images=IMAGES, seed=4)
     assert not is_sample_data(sample_set, images=IMAGES - 1, seed=3)
     assert not is_sample_data(tmp_path, images=IMAGES, seed=3)
-    monkeypatch.setattr(sample_data, "GENERATOR_VERSION", sample_data.GENERATOR_VERSION + 1)
+    monkeypatch.setattr(writer, "GENERATOR_VERSION", writer.GENERATOR_VERSION + 1)
     assert not is_sample_data(sample_set, images=IMAGES, seed=3)
 
 
@@ -196,7 +196,7 @@ def test_sample_set_boxes_lie_inside_their_images(document):
         width, height = sizes[a["image_id"]]
         assert 0 <= x < x + w <= width
         assert 0 <= y < y + h <= height
-        assert sample_scenes.MIN_VISIBLE_PX <= a["area"] <= w * h
+        assert scenes.MIN_VISIBLE_PX <= a["area"] <= w * h
 
 
 def test_sample_set_area_and_box_are_those_of_the_visible_mask(document):
@@ -206,7 +206,7 @@ def test_sample_set_area_and_box_are_those_of_the_visible_mask(document):
         mask = decoded(a, sizes[a["image_id"]])
         if a["iscrowd"]:
             assert mask.sum() == a["area"]
-            assert sample_masks.box_xywh_px(mask) == a["bbox"]
+            assert masks.box_xywh_px(mask) == a["bbox"]
         elif a["area"] > 200:
             ratios.append(mask.sum() / a["area"])
     # Thin things (bicycles, kite strings) lose or gain the most to the outline's tolerance.
@@ -231,8 +231,8 @@ def test_sample_set_stories_have_their_shares(document, largest_person):
 
 
 def test_sample_set_draws_every_kind_in_images_with_and_without_people(document, largest_person):
-    kinds = {CATEGORY_IDS[kind.category] for kind in sample_objects.KINDS}
-    assert len(kinds) == len(sample_objects.KINDS) >= 14
+    kinds = {CATEGORY_IDS[kind.category] for kind in objects.KINDS}
+    assert len(kinds) == len(objects.KINDS) >= 14
     for positive in (False, True):
         drawn = {
             a["category_id"]
@@ -264,20 +264,20 @@ def test_outlines_of_a_ring_add_up_to_its_pixels():
     mask = np.zeros((9, 9), dtype=bool)
     mask[1:8, 1:8] = True
     mask[3:6, 3:6] = False
-    areas = sorted(sample_masks.signed_area_px(loop) for loop in sample_masks.outlines(mask))
+    areas = sorted(masks.signed_area_px(loop) for loop in masks.outlines(mask))
     assert areas == [-9.0, 49.0]
     assert sum(areas) == mask.sum()
 
 
 def test_outlines_of_pixels_that_touch_at_a_corner_stay_apart():
     mask = np.eye(2, dtype=bool)
-    assert [sample_masks.signed_area_px(loop) for loop in sample_masks.outlines(mask)] == [1.0, 1.0]
+    assert [masks.signed_area_px(loop) for loop in masks.outlines(mask)] == [1.0, 1.0]
 
 
 def test_polygons_of_a_mask_with_a_hole_are_cut_through_it():
     mask = np.ones((12, 12), dtype=bool)
     mask[3:9, 3:9] = False
-    parts = sample_masks.polygons(mask)
+    parts = masks.polygons(mask)
     assert len(parts) == 2
     annotation = {"iscrowd": 0, "segmentation": parts}
     assert (decoded(annotation, (12, 12)) == mask).all()
@@ -288,7 +288,7 @@ def test_polygons_of_a_mask_with_a_hole_are_cut_through_it():
     [([[0, 0], [0, 1]], [3, 1]), ([[1, 0], [0, 0]], [0, 1, 3]), ([[0, 1], [1, 1]], [1, 3])],
 )
 def test_run_lengths_are_column_major_and_begin_with_zeros(mask, counts):
-    assert sample_masks.run_lengths(np.asarray(mask, dtype=bool)) == {"counts": counts, "size": [2, 2]}
+    assert masks.run_lengths(np.asarray(mask, dtype=bool)) == {"counts": counts, "size": [2, 2]}
 
 
 def test_polygons_read_by_pycocotools_have_the_annotated_area(document):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.example_gen.sample_brush import BLACK, LIGHT, Brush, Colour, Point, mix, pick_colour, shade
+from components.sample_data.brush import BLACK, LIGHT, Brush, Colour, Point, mix, pick_colour, shade
 
 SKINS: tuple[Colour, ...] = (
     (246, 214, 190),

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from components.errors import DataError, PipelineError, StorageError
-from components.example_gen.sample_masks import box_xywh_px, polygons, run_lengths
-from components.example_gen.sample_scenes import PERSON, SceneObject, draw_scene
+from components.sample_data.masks import box_xywh_px, polygons, run_lengths
+from components.sample_data.scenes import PERSON, SceneObject, draw_scene
 
 # Raised whenever the same seed draws other bytes.
 GENERATOR = "vww sample-data"
