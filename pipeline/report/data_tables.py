@@ -2,8 +2,6 @@
 
 import sys
 
-from rich.markup import escape
-
 from pipeline.console import print_table
 from pipeline.report.findings import DataReport
 
@@ -12,7 +10,7 @@ def print_report(report: DataReport) -> None:
     """Tables on stdout; names from the data are shown as they are, whatever brackets they hold."""
     print_table(
         "Examples",
-        ["split", "images", *map(escape, report.labels)],
+        ["split", "images", *report.labels],
         [
             [split, f"{sum(by_label.values()):,}", *(f"{count:,}" for count in by_label.values())]
             for split, by_label in report.counts.items()
@@ -23,7 +21,7 @@ def print_report(report: DataReport) -> None:
     print_table(
         f"Checks{partly}",
         ["check", "value", "wanted", "verdict"],
-        [[check.name, escape(check.shown), check.wanted, str(check.verdict)] for check in report.checks],
+        [[check.name, check.shown, check.wanted, str(check.verdict)] for check in report.checks],
     )
     for check in report.warnings:
         sys.stdout.write(f"{check.name}: {check.advice}\n")
