@@ -81,14 +81,18 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         gates=config.gates.data,
         code_digest=code_digest("data_validation"),
     ).with_id("ExampleValidator")
-    # Train, keep the best epoch, export.
+    # Train, or go on training, keep the best epoch, export.
     trainer = Trainer(
         run_fn="components.trainer.run_fn.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         train_args=trainer_pb2.TrainArgs(),
         eval_args=trainer_pb2.EvalArgs(),
-        custom_config={"job": _training_job(config, facts).to_json(), "code_digest": code_digest("trainer")},
+        custom_config={
+            "job": _training_job(config, facts).to_json(),
+            "code_digest": code_digest("trainer", "quantization"),
+            "checkpoint_root": f"{config.run.root}/checkpoints",
+        },
     )
     trainer.add_upstream_node(example_validator)
     # Judge the float model, alone and against the baseline.

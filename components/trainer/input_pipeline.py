@@ -1,73 +1,194 @@
-"""Training and evaluation batches from the transformed examples."""
+"""Training and evaluation batches from the transformed examples.
 
+Which images a step sees, and how they are changed, follows from the seed and the step's number alone; so a training
+that goes on at step 1,000 sees what it would have seen, without anything kept but that number.
+"""
+
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components import pixels
+from components.errors import ConfigError, StorageError
 from components.trainer.augmentation import augment
 from components.trainer.options import AugmentationOptions
-from components.transformed_examples import read_rasters
+from components.transformed_examples import read_index, read_rasters
 
-CACHE_LIMIT_BYTES = 2 * 2**30  # rasters kept in memory; more are read again in every epoch
-SHUFFLE_BUFFER = 16_384  # images
+MEMORY_LIMIT_BYTES = 2 * 2**30  # of the rasters of a split; more are kept in a file and read from there
+_READ_BATCH = 1_024
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split, ready to be batched.
+    """One split, decoded.
 
     Attributes:
-      rasters: a `tf.data.Dataset` of (uint8 [side, side, channels], int64 []).
-      count: how many there are.
+      rasters: uint8 [n, side, side, channels], in memory or in a mapped file.
+      labels: int64 [n].
     """
 
-    rasters: Any
-    count: int
+    rasters: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self.labels)
 
 
-def read_split(files: Sequence[str], shape: tuple[int, int, int]) -> Split:
-    """Opens one split and counts it; keeps it in memory where it fits.
+def read_split(files: Sequence[str], shape: tuple[int, int, int], spill: Path) -> Split:
+    """Decodes one split, into memory where it fits and into a file where not.
 
     Args:
       files: TFRecord files of transformed examples.
       shape: [height, width, channels] of a raster.
+      spill: the file for rasters that need more than `MEMORY_LIMIT_BYTES`.
+
+    Raises:
+      StorageError: if there is no room for that file.
     """
-    rasters = read_rasters(files, shape)
-    count = int(rasters.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
-    # Keras warns of "interrupting training" where a data set of unknown length ends.
-    rasters = rasters.apply(tf.data.experimental.assert_cardinality(count))
-    if count * shape[0] * shape[1] * shape[2] <= CACHE_LIMIT_BYTES:
-        rasters = rasters.cache()
-    return Split(rasters, count)
+    _, labels = read_index(files)
+    size = len(labels) * shape[0] * shape[1] * shape[2]
+    if size <= MEMORY_LIMIT_BYTES:
+        rasters = np.empty((len(labels), *shape), np.uint8)
+    else:
+        rasters = _mapped(spill, size, (len(labels), *shape))
+    at = 0
+    for batch, _ in read_rasters(files, shape).batch(_READ_BATCH).as_numpy_iterator():
+        rasters[at : at + len(batch)] = batch
+        at += len(batch)
+    return Split(rasters, labels)
+
+
+def _mapped(path: Path, size: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """A new file as an array; its room is taken at once, since a mapped file that cannot grow ends the process."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path}: {error.strerror}: the decoded rasters of a split need {size:,} bytes",
+            hint="make room, or write elsewhere with --set run.root=DIR",
+        ) from error
+    return np.memmap(path, np.uint8, "r+", shape=shape)
+
+
+class DataOrder:
+    """Which images each step sees: an endless row of shuffled passes, cut into batches.
+
+    Args:
+      labels: int64 [n] of the split.
+      batch_size: images in a step.
+      seed: another one gives another order.
+      balanced: whether all labels that occur take turns, each with passes of its own.
+    """
+
+    def __init__(self, labels: npt.NDArray[np.int64], batch_size: int, seed: int, *, balanced: bool) -> None:
+        self._groups = (
+            [np.flatnonzero(labels == label) for label in np.unique(labels)] if balanced else [np.arange(len(labels))]
+        )
+        self._batch_size = batch_size
+        self._seed = seed
+        self._latest: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
+
+    def batch(self, step: int) -> npt.NDArray[np.int64]:
+        """The places of a step's images in the split, int64 [batch]; steps are counted from 0."""
+        positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        images = np.empty(len(positions), np.int64)
+        turns, groups = np.divmod(positions, len(self._groups))
+        for group, members in enumerate(self._groups):
+            passes, places = np.divmod(turns[groups == group], len(members))
+            images[groups == group] = [
+                self._pass(group, int(p))[place] for p, place in zip(passes, places, strict=True)
+            ]
+        return images
+
+    def _pass(self, group: int, number: int) -> npt.NDArray[np.int64]:
+        """The images of a group in the order of one of its passes."""
+        if group not in self._latest or self._latest[group][0] != number:
+            order = np.random.default_rng([self._seed, group, number]).permutation(self._groups[group])
+            self._latest[group] = (number, order)
+        return self._latest[group][1]
 
 
 def training_batches(
-    split: Split, *, batch_size: int, label_count: int, augmentation: AugmentationOptions, seed: int
+    split: Split,
+    *,
+    batch_size: int,
+    label_count: int,
+    augmentation: AugmentationOptions,
+    seed: int,
+    balanced: bool = False,
+    first_step: int = 0,
 ) -> Any:
-    """An endless `tf.data.Dataset` of whole training batches, shuffled anew in every epoch.
+    """An endless `tf.data.Dataset` of whole training batches, shuffled and changed anew in every pass.
+
+    Args:
+      split: what to train on.
+      batch_size: images in a batch.
+      label_count: number of labels.
+      augmentation: random changes of the rasters.
+      seed: of order and changes.
+      balanced: whether all labels are drawn equally often, instead of every image once a pass.
+      first_step: where to start, counted from 0.
 
     Returns:
       (image, label) pairs: float32 [batch, side, side, channels] in [-1, 1] and one-hot float32 [batch, label_count].
-    """
-    batches = (
-        split.rasters.shuffle(min(split.count, SHUFFLE_BUFFER), seed=seed)
-        .repeat()
-        .batch(batch_size, drop_remainder=True)
-    )
 
-    def prepare(index: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
-        rasters, labels = batch
-        changed = augment(tf.cast(rasters, tf.float32), tf.stack([tf.cast(seed, tf.int64), index]), augmentation)
+    Raises:
+      ConfigError: if the split holds less than one batch.
+    """
+    if batch_size > split.count:
+        raise ConfigError(
+            f"trainer.batch_size={batch_size} is more than the {split.count:,} images of the train split",
+            expected="at least one whole batch of training images",
+            hint=f"--set trainer.batch_size={max(split.count // 4, 1)}, or more images",
+        )
+    order = DataOrder(split.labels, batch_size, seed, balanced=balanced)
+
+    def gather(step: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        images = order.batch(int(step))
+        return split.rasters[images], split.labels[images]
+
+    def read(step: Any) -> tuple[Any, Any, Any]:
+        rasters, labels = tf.numpy_function(gather, [step], (tf.uint8, tf.int64), stateful=False)
+        return (
+            step,
+            tf.ensure_shape(rasters, (batch_size, *split.rasters.shape[1:])),
+            tf.ensure_shape(labels, [batch_size]),
+        )
+
+    def prepare(step: Any, rasters: Any, labels: Any) -> tuple[Any, Any]:
+        changed = augment(tf.cast(rasters, tf.float32), tf.stack([tf.cast(seed, tf.int64), step]), augmentation)
         return pixels.normalize(changed), tf.one_hot(labels, label_count)
 
-    return batches.enumerate().map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
-
-
-def evaluation_batches(split: Split, *, batch_size: int, label_count: int) -> Any:
-    """A `tf.data.Dataset` of one pass over the split in file order, unchanged; types as in `training_batches`."""
-    return split.rasters.batch(batch_size).map(
-        lambda rasters, labels: (pixels.normalize(tf.cast(rasters, tf.float32)), tf.one_hot(labels, label_count))
+    return (
+        tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+        .map(read)  # one after the other: the order keeps its latest pass
+        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(2)
     )
+
+
+def evaluation_batches(split: Split, *, batch_size: int) -> Any:
+    """A `tf.data.Dataset` of one pass over the split in file order, unchanged.
+
+    Returns:
+      Images, float32 [batch, side, side, channels] in [-1, 1]; the last batch may be smaller.
+    """
+
+    def read(start: Any) -> Any:
+        rasters = tf.numpy_function(
+            lambda at: split.rasters[int(at) : int(at) + batch_size], [start], tf.uint8, stateful=False
+        )
+        return pixels.normalize(tf.cast(tf.ensure_shape(rasters, (None, *split.rasters.shape[1:])), tf.float32))
+
+    return tf.data.Dataset.range(0, split.count, batch_size).map(read).prefetch(2)

@@ -1,5 +1,6 @@
 """Settings of the Trainer: the config section `trainer`."""
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -36,19 +37,94 @@ class Adam(Options):
     epsilon: float = Field(default=1e-7, gt=0)
 
 
-class ExponentialSchedule(Options):
-    """The learning rate times `decay_factor`, at once, every `epochs_per_decay` epochs."""
+class AdamW(Options):
+    """Adam whose weight decay does not pass through the moments (Loshchilov and Hutter, arXiv 1711.05101)."""
+
+    name: Literal["adamw"]
+    beta_1: float = Field(default=0.9, ge=0, lt=1)
+    beta_2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-7, gt=0)
+
+
+class SGD(Options):
+    """Gradient descent with momentum, Nesterov's if wanted."""
+
+    name: Literal["sgd"]
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+
+
+class _Schedule(Options):
+    """What all schedules share: over the first `warmup_epochs` the rate rises in a line from 0.
+
+    The epochs of a schedule are counted from the start of the training; only the cosine begins after the warm-up.
+    """
+
+    warmup_epochs: float = Field(default=0.0, ge=0)
+
+
+class ExponentialSchedule(_Schedule):
+    """The learning rate times `decay_factor` every `epochs_per_decay` epochs; without `staircase`, evenly."""
 
     name: Literal["exponential"]
     decay_factor: float = Field(gt=0, le=1)
     epochs_per_decay: float = Field(gt=0)
+    staircase: bool = True
 
 
-class CosineSchedule(Options):
-    """A linear rise from 0 over `warmup_epochs`, then half a cosine down to 0 at the last step."""
+class CosineSchedule(_Schedule):
+    """After the warm-up, half a cosine down to 0 at the last step."""
 
     name: Literal["cosine"]
-    warmup_epochs: float = Field(default=0.0, ge=0)
+
+
+class StepSchedule(_Schedule):
+    """The learning rate times `decay_factor` at each of `at_epochs`."""
+
+    name: Literal["step"]
+    decay_factor: float = Field(gt=0, le=1)
+    at_epochs: tuple[float, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_rising(self.at_epochs)
+        return self
+
+
+class PiecewiseSchedule(_Schedule):
+    """The learning rate up to the first of `at_epochs`, then `rates[0]` up to the second, and so on."""
+
+    name: Literal["piecewise"]
+    at_epochs: tuple[float, ...] = Field(min_length=1)
+    rates: tuple[Annotated[float, Field(gt=0)], ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_rising(self.at_epochs)
+        if len(self.rates) != len(self.at_epochs):
+            raise ValueError(f"rates: {len(self.rates)} values for {len(self.at_epochs)} at_epochs; one for each")
+        return self
+
+
+def _check_rising(epochs: tuple[float, ...]) -> None:
+    if epochs[0] <= 0 or any(later <= earlier for earlier, later in pairwise(epochs)):
+        raise ValueError(f"at_epochs: positive and rising, received {list(epochs)}")
+
+
+class BestBy(Options):
+    """Which epoch's weights are kept: those with the highest accuracy or AUC, or the lowest loss, on the eval split.
+
+    The loss is the mean cross-entropy, without label smoothing, class weights or weight decay.
+    """
+
+    metric: Literal["accuracy", "auc", "loss"] = "accuracy"
+
+
+class EarlyStopping(Options):
+    """Stops when the metric of `best_by` has not improved by more than `min_delta` for `patience_epochs` epochs."""
+
+    patience_epochs: int = Field(ge=1)
+    min_delta: float = Field(default=0.0, ge=0)
 
 
 class AugmentationOptions(Options):
@@ -85,7 +161,13 @@ class TrainerOptions(Options):
       batch_size: images in a step.
       epochs: passes over the train split.
       label_smoothing: share of the probability that is spread over all labels.
-      weight_decay: L2 penalty, slim's `scale * sum(w**2) / 2`, on all kernels but the depthwise ones.
+      weight_decay: on all kernels but the depthwise ones; an L2 penalty, slim's `scale * sum(w**2) / 2`, or with
+        `adamw` a step of `learning_rate * weight_decay * w`.
+      class_balance: `weights` weighs every image by the rarity of its label, `sampling` draws all labels equally often.
+      ema_decay: of the moving averages that are evaluated and exported instead of the raw weights; slim's is 0.9999.
+      best_by: which epoch's weights are kept.
+      early_stopping: when to stop before the last epoch.
+      checkpoint_interval_steps: how often a checkpoint is written, beside the one after every epoch.
       augmentation: random changes of the training rasters.
     """
 
@@ -97,13 +179,20 @@ class TrainerOptions(Options):
     initial_weights_range: InputRange = "-1..1"
     dropout: float = Field(default=0.001, ge=0, lt=1)
     max_batch_norm_momentum: float = Field(default=0.9997, gt=0, lt=1)
-    optimizer: Annotated[RMSprop | Adam, Field(discriminator="name")]
+    optimizer: Annotated[RMSprop | Adam | AdamW | SGD, Field(discriminator="name")]
     learning_rate: float = Field(gt=0)
-    schedule: Annotated[ExponentialSchedule | CosineSchedule, Field(discriminator="name")]
+    schedule: Annotated[
+        ExponentialSchedule | CosineSchedule | StepSchedule | PiecewiseSchedule, Field(discriminator="name")
+    ]
     batch_size: int = Field(ge=1)
     epochs: int = Field(ge=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
+    class_balance: Literal["none", "weights", "sampling"] = "none"
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    best_by: BestBy = BestBy()
+    early_stopping: EarlyStopping | None = None
+    checkpoint_interval_steps: int = Field(default=500, ge=1)
     augmentation: AugmentationOptions = AugmentationOptions()
 
     @model_validator(mode="after")

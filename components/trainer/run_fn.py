@@ -1,27 +1,31 @@
-"""What the Trainer runs: read, build, train, keep the best, export."""
+"""What the Trainer runs: read, build, train or go on training, keep the best, export."""
 
 import logging
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from pydantic import Field
 
 from components import progress
 from components.options import Options
+from components.trainer.checkpoints import CheckpointFolder, Epoch
 from components.trainer.initial_weights import copy_report, start_from
-from components.trainer.input_pipeline import evaluation_batches, read_split, training_batches
+from components.trainer.input_pipeline import read_split, training_batches
+from components.trainer.loop import TrainingLoop, class_weights
 from components.trainer.models.mobilenet_v1 import mobilenet_v1
 from components.trainer.models.mobilenet_v2 import mobilenet_v2
-from components.trainer.optimization import batch_norm_momentum, build_optimizer
+from components.trainer.optimization import batch_norm_momentum, l2_penalty
 from components.trainer.options import TrainerOptions
 from components.trainer.signatures import export
 
 BACKBONES = {"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2}
-CHECKPOINT_METRIC = "val_accuracy"
+BEST_WEIGHTS = "best.weights.h5"
 
 
 class TrainingJob(Options):
@@ -49,18 +53,26 @@ class TrainingJob(Options):
         return self.side, self.side, self.channels
 
 
-class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras publishes no types
-    def __init__(self, total_steps: int) -> None:
-        super().__init__()
-        self._total_steps = total_steps
-        self._done = 0
+class _Curves:
+    """TensorBoard's curves of both splits, named as Keras names them."""
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self._done += 1
-        progress.report(self._done, self._total_steps, "steps")
+    def __init__(self, run_dir: str) -> None:
+        self._train = tf.summary.create_file_writer(f"{run_dir}/train")
+        self._validation = tf.summary.create_file_writer(f"{run_dir}/validation")
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logging.info("epoch %d: %s", epoch + 1, {name: round(float(value), 4) for name, value in (logs or {}).items()})
+    def write(self, number: int, epoch: Epoch) -> None:
+        """Adds one epoch, counted from 0."""
+        with self._train.as_default(number):
+            tf.summary.scalar("epoch_loss", epoch.train_loss)
+            tf.summary.scalar("epoch_accuracy", epoch.train_accuracy)
+            tf.summary.scalar("epoch_learning_rate", epoch.learning_rate)
+        with self._validation.as_default(number):
+            tf.summary.scalar("epoch_loss", epoch.eval_loss)
+            tf.summary.scalar("epoch_accuracy", epoch.eval_accuracy)
+            if epoch.eval_auc is not None:
+                tf.summary.scalar("epoch_auc", epoch.eval_auc)
+        self._train.flush()
+        self._validation.flush()
 
 
 def _glob(patterns: Sequence[str]) -> list[str]:
@@ -76,71 +88,96 @@ def build_model(job: TrainingJob, total_steps: int) -> keras.Model:
         classes=job.label_count,
         alpha=options.alpha,
         dropout=options.dropout,
-        weight_decay=options.weight_decay,
+        weight_decay=l2_penalty(options),
         batch_norm_momentum=batch_norm_momentum(options.max_batch_norm_momentum, total_steps),
         activation=options.activation,
         border=options.border,
     )
 
 
-def train(job: TrainingJob, train_files: Sequence[str], eval_files: Sequence[str], run_dir: str) -> keras.Model:
+def train(
+    job: TrainingJob,
+    train_files: Sequence[str],
+    eval_files: Sequence[str],
+    run_dir: str,
+    checkpoints: CheckpointFolder,
+) -> keras.Model:
     """Trains a job's model and brings back the weights of its best epoch on the eval split.
 
     Args:
       job: what to train.
       train_files: TFRecord files of transformed training examples.
       eval_files: the same of the eval split.
-      run_dir: where TensorBoard's scalars and the best checkpoint go.
+      run_dir: where TensorBoard's curves and the best weights go.
+      checkpoints: where the training goes on from, and leaves what the next one would need.
+
+    Returns:
+      The model with the best epoch's weights: the averaged ones, if there are averages.
+
+    Raises:
+      ConfigError: if a batch is larger than the train split.
+      ModelError: if the training diverges.
+      StorageError: if a checkpoint cannot be written or read.
     """
     options = job.trainer
     keras.utils.set_random_seed(job.seed)
-    train_split = read_split(train_files, job.raster_shape)
-    eval_split = read_split(eval_files, job.raster_shape)
+    train_split = read_split(train_files, job.raster_shape, checkpoints.path / "train.rasters")
+    eval_split = read_split(eval_files, job.raster_shape, checkpoints.path / "eval.rasters")
     steps_per_epoch = math.ceil(train_split.count / options.batch_size)
+    weights = (
+        class_weights(train_split.labels, job.label_count)
+        if options.class_balance == "weights"
+        else np.ones(job.label_count, np.float32)
+    )
     model = build_model(job, options.epochs * steps_per_epoch)
     start_from(model, options, job.side, job.initial_weights_sha256, report_dir=run_dir)
-    # XLA makes depthwise convolutions 15 times slower on a CPU.
-    model.compile(
-        optimizer=build_optimizer(options, steps_per_epoch),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=options.label_smoothing),
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
-    checkpoint = f"{run_dir}/best.weights.h5"
-    model.fit(
+    loop = TrainingLoop(model, options, steps_per_epoch, weights)
+    if (checkpoint := checkpoints.read()) is not None:
+        loop.restore(checkpoint)
+        logging.info("going on after step %d from %s", loop.position.step, checkpoints.path)
+    curves = _Curves(run_dir)
+    for number, epoch in enumerate(loop.position.history):  # TFX has deleted what the killed run had written
+        curves.write(number, epoch)
+    batches = iter(
         training_batches(
             train_split,
             batch_size=options.batch_size,
             label_count=job.label_count,
             augmentation=options.augmentation,
             seed=job.seed,
-        ),
-        steps_per_epoch=steps_per_epoch,
-        shuffle=False,  # the batches are
-        epochs=options.epochs,
-        validation_data=evaluation_batches(eval_split, batch_size=options.batch_size, label_count=job.label_count),
-        callbacks=[
-            keras.callbacks.TensorBoard(run_dir, write_graph=False),
-            keras.callbacks.ModelCheckpoint(
-                checkpoint, monitor=CHECKPOINT_METRIC, mode="max", save_best_only=True, save_weights_only=True
-            ),
-            _Progress(options.epochs * steps_per_epoch),
-        ],
-        verbose=0,
+            balanced=options.class_balance == "sampling",
+            first_step=loop.position.step,
+        )
     )
-    model.load_weights(checkpoint)
-    return model
+    while not loop.is_finished:
+        loop.step(*next(batches))
+        progress.report(loop.position.step, loop.total_steps, "steps")
+        if loop.is_epoch_over:
+            epoch = loop.finish_epoch(eval_split)
+            curves.write(len(loop.position.history) - 1, epoch)
+            logging.info("epoch %d: %s", len(loop.position.history), epoch.to_json())
+        if loop.is_epoch_over or loop.position.step % options.checkpoint_interval_steps == 0:
+            checkpoints.write(loop.checkpoint())
+    loop.model.set_weights(loop.best)
+    loop.model.save_weights(f"{run_dir}/{BEST_WEIGHTS}")
+    return loop.model
 
 
 def run_fn(fn_args: Any) -> None:
     """TFX's entry point.
 
     Args:
-      fn_args: TFX's `FnArgs`; `custom_config["job"]` holds a `TrainingJob` as JSON.
+      fn_args: TFX's `FnArgs`; of `custom_config`, `job` holds a `TrainingJob` as JSON, `code_digest` the digest of the
+        code, and `checkpoint_root` the folder of all jobs' checkpoints.
     """
-    job = TrainingJob.from_json(fn_args.custom_config["job"])
+    custom = fn_args.custom_config
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
+    train_files, eval_files = _glob(fn_args.train_files), _glob(fn_args.eval_files)
+    checkpoints = CheckpointFolder(
+        Path(custom["checkpoint_root"]), [custom["job"], custom["code_digest"]], [*train_files, *eval_files]
+    )
     tf.io.gfile.makedirs(fn_args.model_run_dir)
-    model = train(job, _glob(fn_args.train_files), _glob(fn_args.eval_files), fn_args.model_run_dir)
+    model = train(TrainingJob.from_json(custom["job"]), train_files, eval_files, fn_args.model_run_dir, checkpoints)
     export(model, transform_output.transform_features_layer(), fn_args.serving_model_dir)
     copy_report(fn_args.model_run_dir, fn_args.serving_model_dir)
+    checkpoints.delete()

@@ -160,7 +160,7 @@ def bench_trainer(transformed: Path) -> None:
 
     options = read_config(CONFIG, ["data.annotations=none", "data.images=none"]).trainer
     job = TrainingJob(trainer=options, side=SHAPE[0], channels=SHAPE[2], label_count=2, seed=1)
-    split = read_split(split_files(str(transformed), "train"), SHAPE)
+    split = read_split(split_files(str(transformed), "train"), SHAPE, transformed / "train.rasters")
     batches = training_batches(split, batch_size=BATCH, label_count=2, augmentation=options.augmentation, seed=1)
     memory = batches.take(1).cache().repeat()
 

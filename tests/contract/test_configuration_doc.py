@@ -25,6 +25,7 @@ IN_WORDS = {
     "data.category": ("`person`", None),
     "data.label_rule": ("`slim`", None),
     "data.splits": ("0.8 train, 0.2 eval", None),
+    "trainer.class_balance": ("`none`", "none"),
 }
 REQUIRED = object()
 

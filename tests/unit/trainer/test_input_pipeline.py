@@ -1,11 +1,13 @@
 import itertools
+import resource
 
 import numpy as np
 import pytest
 
 from components import pixels
+from components.errors import ConfigError, StorageError
 from components.trainer import input_pipeline
-from components.trainer.input_pipeline import evaluation_batches, read_split, training_batches
+from components.trainer.input_pipeline import DataOrder, evaluation_batches, read_split, training_batches
 from components.trainer.options import AugmentationOptions
 
 COUNT = 22
@@ -27,8 +29,8 @@ def files(write_transformed, data, tmp_path_factory):
 
 
 @pytest.fixture
-def split(files):
-    return read_split(files, (SIDE, SIDE, 1))
+def split(files, tmp_path):
+    return read_split(files, (SIDE, SIDE, 1), tmp_path / "rasters")
 
 
 def take(split, batches, **options):
@@ -47,28 +49,22 @@ def epochs(split, count, **options):
     return [images[at : at + COUNT] for at in range(0, count * COUNT, COUNT)]
 
 
-def test_read_split_counts_the_images_of_all_files(split):
-    assert split.count == COUNT
-    assert int(split.rasters.cardinality()) == COUNT
-    assert int(evaluation_batches(split, batch_size=5, label_count=2).cardinality()) == 5
-
-
-def test_evaluation_batches_are_one_pass_in_file_order(split, data):
+def test_read_split_decodes_the_images_of_all_files(split, data):
     rasters, labels = data
-    batches = list(evaluation_batches(split, batch_size=5, label_count=2).as_numpy_iterator())
-    assert [len(images) for images, _ in batches] == [5, 5, 5, 5, 2]
-    images = np.concatenate([images for images, _ in batches])
-    assert images.dtype == np.float32
-    np.testing.assert_allclose(images, rasters / 127.5 - 1, atol=1e-6)
-    one_hot = np.concatenate([one_hot for _, one_hot in batches])
-    assert one_hot.dtype == np.float32
-    np.testing.assert_array_equal(one_hot, np.eye(2)[labels])
+    assert split.count == COUNT
+    np.testing.assert_array_equal(split.rasters, rasters)
+    np.testing.assert_array_equal(split.labels, labels)
 
 
-def test_evaluation_batches_twice_give_the_same(split):
-    batches = evaluation_batches(split, batch_size=5, label_count=2)
-    for (first, _), (second, _) in zip(batches.as_numpy_iterator(), batches.as_numpy_iterator(), strict=True):
-        np.testing.assert_array_equal(first, second)
+def test_evaluation_batches_are_one_pass_in_file_order_every_time(split, data):
+    batches = evaluation_batches(split, batch_size=5)
+    assert int(batches.cardinality()) == 5
+    for _ in range(2):
+        found = list(batches.as_numpy_iterator())
+        assert [len(images) for images in found] == [5, 5, 5, 5, 2]
+        images = np.concatenate(found)
+        assert images.dtype == np.float32
+        np.testing.assert_allclose(images, data[0] / 127.5 - 1, atol=1e-6)
 
 
 def test_training_batches_without_augmentation_stay_on_the_8_bit_grid(split, data):
@@ -88,11 +84,10 @@ def test_training_batches_are_whole_and_go_on_over_the_end_of_an_epoch(split):
     assert {(one_hot.shape, one_hot.dtype.name) for _, one_hot in batches} == {((5, 2), "float32")}
 
 
-def test_training_batches_larger_than_the_split_are_whole_too(split):
-    ((images, _),) = take(split, 1, batch_size=50)
-    counts = np.bincount(numbers(images), minlength=COUNT)
-    assert counts.sum() == 50
-    assert set(counts) == {2, 3}
+def test_training_batches_larger_than_the_split_are_refused(split):
+    with pytest.raises(ConfigError, match=r"trainer\.batch_size=23 is more than the 22 images") as caught:
+        take(split, 1, batch_size=23)
+    assert "--set trainer.batch_size=5" in caught.value.hint
 
 
 def test_training_batches_show_every_image_once_an_epoch_in_another_order(split):
@@ -122,23 +117,58 @@ def test_training_batches_augment_an_image_anew_in_every_epoch(split):
     assert len({round(float(mean), 6) for mean in means}) == 4
 
 
-def test_training_batches_same_seed_gives_the_same_and_another_gives_another_order(files):
+@pytest.mark.parametrize("first_step", [1, 4, 5, 13])
+@pytest.mark.parametrize("balanced", [False, True])
+def test_training_batches_from_a_later_step_are_those_of_the_whole_stream(split, first_step, balanced):
+    settings = {
+        "augmentation": AugmentationOptions(max_shift_fraction=0.3, max_brightness_delta=0.5, max_contrast_delta=0.5),
+        "balanced": balanced,
+    }
+    whole = take(split, 15, **settings)[first_step:]
+    for found, expected in zip(take(split, 15 - first_step, first_step=first_step, **settings), whole, strict=True):
+        for part, expected_part in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(part, expected_part)
+
+
+def test_data_order_balanced_draws_labels_equally_and_every_image_of_each_before_one_again():
+    labels = np.array([0] * 10 + [2] * 3)
+    order = DataOrder(labels, 6, seed=1, balanced=True)
+    drawn = np.concatenate([order.batch(step) for step in range(10)])
+    assert np.bincount(labels[drawn], minlength=3).tolist() == [30, 0, 30]
+    for label, size in ((0, 10), (2, 3)):
+        row = drawn[labels[drawn] == label]
+        passes = [tuple(row[at : at + size]) for at in range(0, 30, size)]
+        assert all(sorted(each) == np.flatnonzero(labels == label).tolist() for each in passes)
+        assert len(set(passes)) > 1
+
+
+def test_training_batches_same_seed_gives_the_same_and_another_gives_another_order(files, tmp_path):
     everything = AugmentationOptions(max_shift_fraction=0.3, max_brightness_delta=0.5, max_contrast_delta=0.5)
 
     def stream(seed):
-        split = read_split(files, (SIDE, SIDE, 1))
+        split = read_split(files, (SIDE, SIDE, 1), tmp_path / "rasters")
         return b"".join(images.tobytes() for images, _ in take(split, 9, seed=seed, augmentation=everything))
 
     assert stream(1) == stream(1) != stream(2)
 
 
-def test_read_split_too_large_for_memory_is_read_again_every_epoch(files, monkeypatch):
-    monkeypatch.setattr(input_pipeline, "CACHE_LIMIT_BYTES", COUNT * SIDE * SIDE - 1)
-    split = read_split(files, (SIDE, SIDE, 1))
-    assert "Cache" not in type(split.rasters).__name__
-    assert [sorted(order) for order in epochs(split, 2)] == [list(range(COUNT))] * 2
+@pytest.mark.parametrize("spare", [-1, 0])
+def test_read_split_too_large_for_memory_is_the_same_from_a_file(files, split, tmp_path, monkeypatch, spare):
+    monkeypatch.setattr(input_pipeline, "MEMORY_LIMIT_BYTES", COUNT * SIDE * SIDE + spare)
+    path = tmp_path / "made" / "rasters"
+    found = read_split(files, (SIDE, SIDE, 1), path)
+    assert path.exists() == (spare < 0)
+    np.testing.assert_array_equal(found.rasters, split.rasters)
+    assert [sorted(order) for order in epochs(found, 2)] == [list(range(COUNT))] * 2
 
 
-def test_read_split_that_fits_is_kept_in_memory(files, monkeypatch):
-    monkeypatch.setattr(input_pipeline, "CACHE_LIMIT_BYTES", COUNT * SIDE * SIDE)
-    assert "Cache" in type(read_split(files, (SIDE, SIDE, 1)).rasters).__name__
+def test_read_split_without_room_for_its_file_is_a_storage_error(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(input_pipeline, "MEMORY_LIMIT_BYTES", 0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        with pytest.raises(StorageError, match="the decoded rasters of a split need 1,408 bytes"):
+            read_split(files, (SIDE, SIDE, 1), tmp_path / "rasters")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "rasters").exists()

@@ -1,5 +1,8 @@
 """One tiny training job, from files to a SavedModel."""
 
+import resource
+import shutil
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import h5py
@@ -11,7 +14,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import features, pixels, progress
-from components.trainer.options import Adam, AugmentationOptions, CosineSchedule, TrainerOptions
+from components.errors import ConfigError, ModelError, StorageError
+from components.trainer.checkpoints import FILE_NAME, CheckpointFolder
+from components.trainer.options import (
+    SGD,
+    Adam,
+    AugmentationOptions,
+    BestBy,
+    CosineSchedule,
+    EarlyStopping,
+    TrainerOptions,
+)
 from components.trainer.run_fn import TrainingJob, build_model, run_fn, train
 from components.transform.image_ops import rasterize
 
@@ -51,14 +64,36 @@ def split_files(root, split):
     return sorted(str(path) for path in (root / f"Split-{split}").iterdir())
 
 
+class Killed(BaseException):
+    """Stands for the end of the process: nothing of the Trainer's catches it."""
+
+
+@contextmanager
+def listening(listener):
+    progress.listen(listener)
+    try:
+        yield
+    finally:
+        progress._listeners.remove(listener)
+
+
 class Trained:
-    def __init__(self, data, run_dir, job):
+    def __init__(self, data, run_dir, job, kill_at=()):
         self.run_dir = run_dir
         self.reports = []
-        listener = lambda *report: self.reports.append(report)  # noqa: E731
-        progress.listen(listener)
-        self.model = train(job, split_files(data, "train"), split_files(data, "eval"), str(run_dir))
-        progress._listeners.remove(listener)
+        files = split_files(data, "train"), split_files(data, "eval")
+        self.checkpoints = CheckpointFolder(run_dir.parent / f"{run_dir.name}-checkpoints", [job.to_json()], files[0])
+
+        def listener(done, total, unit):
+            self.reports.append((done, total, unit))
+            if done == stop:
+                raise Killed
+
+        for stop in (*kill_at, None):
+            with listening(listener), nullcontext() if stop is None else pytest.raises(Killed):
+                shutil.rmtree(run_dir)  # as TFX does with what an interrupted execution has left
+                run_dir.mkdir()
+                self.model = train(job, *files, str(run_dir), self.checkpoints)
 
     def scalars(self, part, tag):
         """The values of one of TensorBoard's curves."""
@@ -82,7 +117,11 @@ def trainer_output(data, transform_graph, tmp_path_factory):
             transform_graph_path=transform_graph.uri,
             serving_model_dir=str(root / "serving"),
             model_run_dir=str(root / "run"),
-            custom_config={"job": make_job(epochs=EPOCHS).to_json(), "code_digest": "ignored"},
+            custom_config={
+                "job": make_job(epochs=EPOCHS).to_json(),
+                "code_digest": "some code",
+                "checkpoint_root": str(root / "checkpoints"),
+            },
         )
     )
     return root
@@ -106,8 +145,9 @@ def test_train_writes_tensorboard_curves_of_both_splits(trained):
         assert len(trained.scalars(part, "epoch_accuracy")) == EPOCHS
         assert len(trained.scalars(part, "epoch_loss")) == EPOCHS
     rates = trained.scalars("train", "epoch_learning_rate")
-    assert rates[0] < 0.01
-    assert rates[-1] == pytest.approx(0.0, abs=1e-8)
+    last_steps = [(epoch + 1) * COUNT // 16 - 1 for epoch in range(EPOCHS)]
+    assert rates == pytest.approx([0.005 * (1 + np.cos(np.pi * step / 16)) for step in last_steps], rel=1e-5)
+    assert len(trained.scalars("validation", "epoch_auc")) == EPOCHS
 
 
 def test_train_learns(trained):
@@ -212,3 +252,137 @@ def test_training_job_json_reads_back_equal():
 def test_run_dir_holds_no_half_written_checkpoint(trained):
     names = {path.name for path in Path(trained.run_dir).iterdir()}
     assert names == {"best.weights.h5", "train", "validation"}
+
+
+# Best epoch, early stopping, divergence.
+
+
+def test_train_early_stopping_ends_after_its_patience_with_the_epoch_of_the_lowest_loss(data, tmp_path):
+    job = make_job(
+        epochs=6, best_by=BestBy(metric="loss"), early_stopping=EarlyStopping(patience_epochs=2, min_delta=100.0)
+    )
+    trained = Trained(data, make_folder(tmp_path / "run"), job)
+    losses = trained.scalars("validation", "epoch_loss")
+    # The first epoch always counts as a gain; no later one gains 100.
+    assert len(losses) == 3
+    assert trained.reports[-1] == (3 * COUNT // 16, 6 * COUNT // 16, "steps")
+    rasters, labels = eval_data(data)
+    logits = trained.model(pixels.normalize(rasters.astype(np.float32)), training=False)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)
+    assert float(loss) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_train_batch_larger_than_the_split_is_refused(data, tmp_path):
+    with pytest.raises(ConfigError, match=r"trainer\.batch_size=65 is more than the 64 images") as caught:
+        Trained(data, make_folder(tmp_path / "run"), make_job(batch_size=65))
+    assert "--set trainer.batch_size=16" in caught.value.hint
+
+
+def test_train_diverging_stops_at_once_and_keeps_the_last_good_checkpoint(data, tmp_path):
+    job = make_job(optimizer=SGD(name="sgd"), learning_rate=1e30, epochs=3, checkpoint_interval_steps=1, weight_decay=1)
+    with pytest.raises(ModelError, match=r"loss=\S+ at step \d+ of 12, epoch 1, learning rate [\d.]+e\+\d+") as caught:
+        Trained(data, make_folder(tmp_path / "run"), job)
+    assert "--set trainer.learning_rate=3.3e+29" in caught.value.hint
+    checkpoints = CheckpointFolder(tmp_path / "run-checkpoints", [job.to_json()], split_files(data, "train"))
+    kept = checkpoints.read()
+    assert kept is None or all(np.isfinite(array).all() for array in kept.variables)
+
+
+# Going on.
+
+
+RESUMED = {
+    "epochs": 3,
+    "dropout": 0.3,
+    "ema_decay": 0.9,
+    "checkpoint_interval_steps": 3,
+    "class_balance": "sampling",
+    "augmentation": AugmentationOptions(max_shift_fraction=0.2, max_brightness_delta=0.1, max_contrast_delta=0.1),
+}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data, tmp_path_factory):
+    return Trained(data, tmp_path_factory.mktemp("uninterrupted"), make_job(**RESUMED))
+
+
+@pytest.mark.parametrize("kill_at", [(2, 5), (12,)])
+def test_train_killed_and_started_again_reaches_the_same_bits(uninterrupted, data, tmp_path, kill_at):
+    resumed = Trained(data, make_folder(tmp_path / "run"), make_job(**RESUMED), kill_at)
+    for found, expected in zip(resumed.model.get_weights(), uninterrupted.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for part, tag in (("train", "epoch_loss"), ("train", "epoch_accuracy"), ("validation", "epoch_loss")):
+        assert resumed.scalars(part, tag) == uninterrupted.scalars(part, tag)
+    # The checkpoints are those after steps 3, 4 (an epoch's last), 6, 8 and 9; step 12 is reported before its own.
+    repeated = {(2, 5): [1, 2, 1, 2, 3, 4, 5, *range(5, 13)], (12,): [*range(1, 13), *range(10, 13)]}
+    assert [done for done, _, _ in resumed.reports] == repeated[kill_at]
+
+
+def test_train_on_a_full_disk_is_a_storage_error_and_keeps_the_earlier_checkpoint(data, tmp_path, request):
+    """A limit on the size of files stands for the full disk: the same call fails, with EFBIG for ENOSPC."""
+    job = make_job(checkpoint_interval_steps=1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+
+    def fill_the_disk(done, total, unit):
+        if done == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+
+    with listening(fill_the_disk), pytest.raises(StorageError, match="run-checkpoints") as caught:
+        Trained(data, make_folder(tmp_path / "run"), job)
+    assert "step=3" in caught.value.message
+    checkpoints = CheckpointFolder(tmp_path / "run-checkpoints", [job.to_json()], split_files(data, "train"))
+    assert checkpoints.read().position.step == 2
+    assert [path.name for path in checkpoints.path.iterdir()] == [FILE_NAME]
+
+
+def test_run_fn_deletes_the_checkpoints_of_a_finished_job(trainer_output):
+    assert list((trainer_output / "checkpoints").iterdir()) == []
+
+
+# Averages.
+
+
+def test_export_holds_the_averages_bit_by_bit(data, transform_graph, tmp_path):
+    job = make_job(epochs=1, ema_decay=0.99)
+    trained = Trained(data, make_folder(tmp_path / "run"), job)
+    run_fn(
+        FnArgs(
+            train_files=[str(data / "Split-train/*")],
+            eval_files=[str(data / "Split-eval/*")],
+            transform_graph_path=transform_graph.uri,
+            serving_model_dir=str(tmp_path / "serving"),
+            model_run_dir=str(tmp_path / "model_run"),
+            custom_config={"job": job.to_json(), "code_digest": "", "checkpoint_root": str(tmp_path / "checkpoints")},
+        )
+    )
+    state = trained.checkpoints.read().variables
+    names = [weight.path for weight in trained.model.weights]
+    shadows = dict(zip(names, state[-len(names) :], strict=True))
+    raw = dict(zip((variable.path for variable in trained.model.variables), state, strict=False))
+    exported = {variable.name.removesuffix(":0"): variable for variable in exported_variables(tmp_path / "serving")}
+    for name, shadow in shadows.items():
+        np.testing.assert_array_equal(exported[name].numpy(), shadow, err_msg=name)
+    moving = [name for name in names if "moving_mean" in name]
+    assert len(moving) == 27
+    assert all(not np.array_equal(raw[name], shadows[name]) for name in moving)
+    assert all(not np.array_equal(raw[name], shadows[name]) for name in names if "kernel" in name)
+
+
+def exported_variables(path):
+    return tf.saved_model.load(str(path)).variables
+
+
+def make_folder(path):
+    path.mkdir()
+    return path
+
+
+def eval_data(root):
+    """Rasters and labels of the eval split, as they were written."""
+    records = [
+        tf.train.Example.FromString(record).features.feature
+        for record in tf.data.TFRecordDataset(split_files(root, "eval"), "GZIP").as_numpy_iterator()
+    ]
+    rasters = [tf.io.parse_tensor(r[features.RASTER].bytes_list.value[0], tf.uint8).numpy() for r in records]
+    return np.stack(rasters), np.array([r[features.TRANSFORMED_LABEL].int64_list.value[0] for r in records])

@@ -1,0 +1,155 @@
+"""Checkpoints of a training, so that a killed one goes on where it was.
+
+    <run.root>/checkpoints/<digest of job, code and examples>/
+        checkpoint.npz     the latest, replaced at once or not at all
+        *.rasters          decoded rasters that do not fit in memory
+
+TFX deletes the output folder of an interrupted execution, so they lie beside the artifacts. The digest keeps
+checkpoints of another config, other images or older code out; the folder is deleted when the model is exported.
+"""
+
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.errors import StorageError
+from components.options import Options
+
+FILE_NAME = "checkpoint.npz"
+_STAGING_NAME = f".{FILE_NAME}"
+_POSITION = "position"
+
+
+class Epoch(Options):
+    """What one finished epoch came to.
+
+    Attributes:
+      learning_rate: at its last step.
+      train_loss, train_accuracy: means over its steps as they were taken, penalties and augmentation included.
+      eval_loss: mean cross-entropy on the eval split.
+      eval_accuracy: 0 to 1.
+      eval_auc: 0 to 1, as in `components.quantization.metrics`; None where the eval split lacks a label.
+    """
+
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    eval_loss: float
+    eval_accuracy: float
+    eval_auc: float | None
+
+
+class Position(Options):
+    """How far a training is.
+
+    Attributes:
+      step: finished steps.
+      loss_sum, accuracy_sum: over the finished steps of the current epoch.
+      history: the finished epochs.
+    """
+
+    step: int = 0
+    loss_sum: float = 0.0
+    accuracy_sum: float = 0.0
+    history: tuple[Epoch, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that decides how a training goes on.
+
+    Attributes:
+      position: how far it is.
+      variables: of model, optimizer and averages, in the training loop's order.
+      best: the weights of the best epoch so far, in the model's order; empty before the first.
+    """
+
+    position: Position
+    variables: Sequence[npt.NDArray[Any]]
+    best: Sequence[npt.NDArray[Any]]
+
+
+class CheckpointFolder:
+    """The one place where a job's checkpoint lies.
+
+    Args:
+      root: folder of the checkpoints of all jobs.
+      identity: of the job, the code and whatever else a checkpoint must not outlive.
+      files: the examples; their content is part of the digest.
+
+    Attributes:
+      path: the job's own folder; it exists once something was written.
+    """
+
+    def __init__(self, root: Path, identity: Sequence[str], files: Sequence[str]) -> None:
+        digest = hashlib.sha256()
+        for text in identity:
+            digest.update(f"{text}\0".encode())
+        for file in files:
+            with Path(file).open("rb") as examples:
+                digest.update(hashlib.file_digest(examples, "sha256").digest())
+        self.path = root / digest.hexdigest()[:16]
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Replaces the checkpoint; whoever reads, even after a crash, finds the old one or the new one.
+
+        Raises:
+          StorageError: if the disk refuses; the earlier checkpoint is still there.
+        """
+        content = io.BytesIO()
+        arrays = {f"variable_{n:05d}": array for n, array in enumerate(checkpoint.variables)}
+        arrays |= {f"best_{n:05d}": array for n, array in enumerate(checkpoint.best)}
+        np.savez(content, allow_pickle=False, **{_POSITION: np.array(checkpoint.position.to_json())}, **arrays)
+        staging = self.path / _STAGING_NAME
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with staging.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            staging.replace(self.path / FILE_NAME)
+        except OSError as error:
+            with suppress(OSError):
+                staging.unlink(missing_ok=True)
+            raise StorageError(
+                f"the checkpoint in {self.path} cannot be written: {error.strerror}: "
+                f"step={checkpoint.position.step}, bytes={content.tell():,}",
+                expected="room below run.root, and the right to write there",
+                hint="make room; the next run goes on from the checkpoint before",
+            ) from error
+
+    def read(self) -> Checkpoint | None:
+        """The checkpoint, or None if there is none.
+
+        Raises:
+          StorageError: if it is damaged.
+        """
+        path = self.path / FILE_NAME
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return Checkpoint(
+                    position=Position.from_json(str(arrays[_POSITION])),
+                    variables=[arrays[name] for name in sorted(arrays.files) if name.startswith("variable_")],
+                    best=[arrays[name] for name in sorted(arrays.files) if name.startswith("best_")],
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise StorageError(
+                f"{path} is no checkpoint, or a damaged one: {error}",
+                hint=f"delete {self.path} to train from the start",
+            ) from error
+
+    def delete(self) -> None:
+        """Removes the folder and all in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
