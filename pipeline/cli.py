@@ -209,19 +209,28 @@ def labels_diff(
 ) -> None:
     """Label a set by two rules or more: counts, where they differ, and a contact sheet of the images that change."""
     from components.example_gen.coco import read_annotations
-    from pipeline.labels import find_rules, guess_images_folder, label_by_rules, print_labels, write_sheet
+    from pipeline.labels import (
+        changed_images,
+        find_rules,
+        guess_images_folder,
+        label_by_rules,
+        print_labels,
+        write_sheet,
+    )
 
     rules = find_rules(rule)
     dataset = read_annotations(annotations)
     labels_of_rules = label_by_rules(dataset, category, rules)
     print_labels(labels_of_rules, category)
     folder = guess_images_folder(annotations) if images is None else images
-    if folder is None:
-        typer.echo("no contact sheet: no images were found beside the annotations; pass --images DIR", err=True)
-    elif count := write_sheet(labels_of_rules, dataset, str(folder), sheet):
-        typer.echo(f"{sheet}: {count} of the images that change label")
-    else:
+    changed = changed_images(labels_of_rules)
+    if not changed:
         typer.echo("no contact sheet: no image changes its label", err=True)
+    elif folder is None:
+        typer.echo("no contact sheet: no images were found beside the annotations; pass --images DIR", err=True)
+    else:
+        count = write_sheet(changed, labels_of_rules, dataset, str(folder), sheet)
+        typer.echo(f"{sheet}: {count} of the images that change label")
 
 
 data = typer.Typer(help="Look at a set before anything is trained on it.", no_args_is_help=True)

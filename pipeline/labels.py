@@ -1,6 +1,7 @@
 """`vww labels diff`: what the choice of a label rule changes on a given set."""
 
 import difflib
+import io
 import itertools
 import sys
 from collections import Counter
@@ -8,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import ConfigError
+from components.errors import ConfigError, DataError
 from components.example_gen import coco, labeling
 from components.example_gen.coco import CocoDataset
 from components.example_gen.labeling import LABEL_RULES, LabelRule
 from components.example_gen.quarantine import BadRecord
 from components.example_gen.storage import open_images_folder
+from components.pusher.durable_files import replace_durably, storage_errors
 from pipeline.console import print_table
 
 MAX_TILES = 48
@@ -123,29 +125,45 @@ def guess_images_folder(annotations: str) -> Path | None:
     return next((folder for folder in candidates if folder.is_dir()), None)
 
 
-def write_sheet(labels: Sequence[RuleLabels], dataset: CocoDataset, images: str, path: Path) -> int:
+def write_sheet(
+    changed: Sequence[str], labels: Sequence[RuleLabels], dataset: CocoDataset, images: str, path: Path
+) -> int:
     """Writes a contact sheet of images that change label, as many as MAX_TILES, spread evenly over the set.
 
+    Args:
+      changed: ids of the images that change label; at least one.
+      labels: what each rule says of them.
+      dataset: the set.
+      images: the images folder, local or `gs://`.
+      path: the JPEG file.
+
     Returns:
-      How many images are on it; 0 if no image changes label, and no file is written.
+      How many images are on it; those that are not in the folder are named on stderr.
 
     Raises:
-      DataError: there is no such images folder.
+      DataError: there is no such images folder, or it holds none of these images.
+      StorageError: the file cannot be written.
     """
     from pipeline.report.contact_sheet import Tile, render_contact_sheet
 
-    changed = changed_images(labels)
     find_file = open_images_folder(images)
     records = {record.source_id: record for record in dataset.images}
     tiles: list[Tile] = []
-    for source_id in changed[:: -(-len(changed) // MAX_TILES) or 1]:
+    for source_id in changed[:: -(-len(changed) // MAX_TILES)]:
         caption = "\n".join([source_id, *(f"{one.rule.id}: {one.by_image[source_id]}" for one in labels)])
         try:
             tiles.append(Tile(find_file(records[source_id].file_name).path, caption))
         except BadRecord as bad:
             sys.stderr.write(f"image {source_id}: {bad.detail}\n")
-    if tiles:
-        temporary = path.with_name(f".{path.name}.part")
-        render_contact_sheet(tiles).save(temporary, "JPEG", quality=88)
-        temporary.replace(path)
+    if not tiles:
+        raise DataError(
+            f"{images}: holds none of the {len(changed):,} images that change label.",
+            expected="the folder that the annotations' file_name is relative to",
+            hint="pass --images DIR",
+        )
+    sheet = io.BytesIO()
+    render_contact_sheet(tiles).save(sheet, "JPEG", quality=88)
+    with storage_errors(path, sheet.tell()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_durably(path, sheet.getvalue())
     return len(tiles)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.errors import ConfigError, DataError
+from components.errors import ConfigError, DataError, StorageError
 from components.example_gen import coco
 from pipeline.labels import changed_images, find_rules, guess_images_folder, label_by_rules, print_labels, write_sheet
 from pipeline.report.contact_sheet import Tile, render_contact_sheet
@@ -79,8 +79,7 @@ def test_find_rules_too_few_or_unknown_are_refused(names, said):
 def test_write_sheet_shows_the_changed_images_and_leaves_nothing_else(small_set, tmp_path):
     dataset, labels = labels_of(small_set, "slim", "mlperf")
     path = tmp_path / "out" / "sheet.jpg"
-    path.parent.mkdir()
-    assert write_sheet(labels, dataset, str(tmp_path / "images"), path) == 1
+    assert write_sheet(changed_images(labels), labels, dataset, str(tmp_path / "images"), path) == 1
     assert [file.name for file in path.parent.iterdir()] == ["sheet.jpg"]
     with Image.open(path) as sheet:
         red, green, blue = sheet.getpixel((70, 70))
@@ -88,16 +87,27 @@ def test_write_sheet_shows_the_changed_images_and_leaves_nothing_else(small_set,
     assert max(green, blue) < 10
 
 
-def test_write_sheet_without_a_changed_image_writes_none(small_set, tmp_path):
-    dataset, labels = labels_of(small_set, "slim", "pyvww")
-    assert write_sheet(labels, dataset, str(tmp_path / "images"), tmp_path / "sheet.jpg") == 0
-    assert not (tmp_path / "sheet.jpg").exists()
-
-
 def test_write_sheet_no_images_folder_is_refused(small_set, tmp_path):
     dataset, labels = labels_of(small_set, "slim", "mlperf")
     with pytest.raises(DataError, match="no such folder"):
-        write_sheet(labels, dataset, str(tmp_path / "none"), tmp_path / "sheet.jpg")
+        write_sheet(changed_images(labels), labels, dataset, str(tmp_path / "none"), tmp_path / "sheet.jpg")
+
+
+def test_write_sheet_folder_without_the_images_is_refused_and_each_named(small_set, tmp_path, capsys):
+    dataset, labels = labels_of(small_set, "slim", "mlperf")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="none of the 1 images that change label") as caught:
+        write_sheet(changed_images(labels), labels, dataset, str(tmp_path / "empty"), tmp_path / "sheet.jpg")
+    assert "--images" in caught.value.hint
+    assert "no file" in capsys.readouterr().err
+    assert not (tmp_path / "sheet.jpg").exists()
+
+
+def test_write_sheet_path_that_cannot_be_written_is_a_storage_error(small_set, tmp_path):
+    dataset, labels = labels_of(small_set, "slim", "mlperf")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        write_sheet(changed_images(labels), labels, dataset, str(tmp_path / "images"), tmp_path / "file" / "sheet.jpg")
 
 
 def test_guess_images_folder_finds_it_where_coco_has_it(tmp_path):
@@ -140,3 +150,12 @@ def test_labels_diff_command_prints_data_on_stdout_and_talk_on_stderr(small_set,
     assert "Images by slim (rows) and mlperf (columns)" in done.stdout
     assert done.stdout.strip().endswith(": 1 of the images that change label")
     assert done.stderr == ""
+
+
+def test_labels_diff_command_without_a_changed_image_says_so_and_writes_none(small_set, tmp_path):
+    arguments = ["labels", "diff", "--rule", "slim", "--rule", "pyvww", "--annotations", small_set]
+    done = subprocess.run(
+        [VWW, *arguments, "--sheet", tmp_path / "sheet.jpg"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr == "no contact sheet: no image changes its label\n"
+    assert not (tmp_path / "sheet.jpg").exists()
