@@ -40,6 +40,10 @@ IMAGE_SUFFIXES: Final = frozenset(
         *(".tif", ".tiff", ".webp"),
     }
 )
+# Images too, but of formats that nothing here reads.
+_UNREAD_SUFFIXES: Final = frozenset({".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".psd", ".svg"})
+# With what else splits are commonly called; a class may be called so too, but hardly every class.
+_NEAR_SPLITS: Final = frozenset({*SPLIT_FOLDERS, "training", "evaluation", "testing"})
 _LAYOUT = "one folder per class, such as pikachu/ and no-pikachu/, or train/ and eval/ that hold such folders"
 
 
@@ -74,13 +78,14 @@ def read_image_folder(folder: str) -> FolderContent:
       folder: local, or `gs://bucket/prefix`.
 
     Raises:
-      DataError: the folder cannot be listed, has fewer than two classes or two of one name, or mixes classes with
-        folders of splits.
+      DataError: the folder cannot be listed, has fewer than two classes or two of one name, holds a class whose
+        images are all of formats that nothing here reads, or mixes classes with folders of splits.
     """
     names = [name for name in list_files(folder) if not any(part.startswith(".") for part in name.split("/"))]
     has_splits = _has_split_folders(folder, names)
     ignored: Counter[str] = Counter()
     images: list[FolderImage] = []
+    unread: dict[str, str] = {}
     for name in names:
         parts = name.split("/")
         split = SPLIT_FOLDERS.get(parts[0]) if has_splits and len(parts) > 1 else None
@@ -88,9 +93,12 @@ def read_image_folder(folder: str) -> FolderContent:
         suffix = _suffix(name)
         if len(parts) == 1 or suffix not in IMAGE_SUFFIXES or (has_splits and split is None):
             ignored[suffix or "no suffix"] += 1
+            if len(parts) > 1 and suffix in _UNREAD_SUFFIXES:
+                unread[parts[0]] = suffix
             continue
         images.append(FolderImage(name, parts[0], split))
     label_names = sorted({image.label_name for image in images})
+    _check_all_read(folder, unread, label_names)
     _check_classes(folder, label_names)
     if has_splits and not any(image.split == features.EVAL for image in images):
         images = [dataclasses.replace(i, split=None) if i.split == features.TRAIN else i for i in images]
@@ -131,7 +139,23 @@ def _has_split_folders(folder: str, names: Iterable[str]) -> bool:
             expected=_LAYOUT,
             hint=f"move {others[0]!r} into the splits, or rename {splits[0]!r} if it is a class",
         )
+    if tops and not splits and all(top.casefold() in _NEAR_SPLITS for top in tops):
+        raise DataError(
+            f"{folder}: {' and '.join(map(repr, sorted(tops)))} look like splits, but are not called as splits are.",
+            expected=_LAYOUT,
+            hint="rename them to train, eval and test",
+        )
     return bool(splits)
+
+
+def _check_all_read(folder: str, unread: Mapping[str, str], label_names: Iterable[str]) -> None:
+    """Refuses to go on without a class."""
+    for name in sorted(unread.keys() - set(label_names)):
+        raise DataError(
+            f"{folder}: the class folder {name!r} holds no image that can be read, but {unread[name]} files.",
+            expected=f"images of one of {', '.join(sorted(IMAGE_SUFFIXES))}",
+            hint=f"convert them, as to .jpg or .png, or move {name!r} away",
+        )
 
 
 def _check_classes(folder: str, label_names: list[str]) -> None:

@@ -197,8 +197,10 @@ def _state_splits(inventory: Inventory, options: ExampleGenOptions) -> dict[str,
         raise DataError(
             f"{len(unknown)} of {len(listed)} images of the id lists are not in the data: {', '.join(unknown[:5])}"
             f"{', ...' if len(unknown) > 5 else '.'}",
-            expected=f"ids of images that {'data.annotations' if options.annotations else 'data.images'} names",
-            hint=f"add the annotations that {lists} was made for, or take the ids out of it",
+            expected=f"ids of images in the data, such as {min(known, default='none')!r}",
+            hint=f"add the annotations that {lists} was made for, or take the ids out of it"
+            if options.annotations
+            else f"write paths below data.images into {lists}",
         )
     stated = {image.record.source_id: image.split for image in inventory.images if image.split is not None}
     for key in ("split_ids", "splits"):
@@ -267,7 +269,7 @@ def check_splits(counts: SplitCounts, *, label_names: Sequence[str]) -> None:
             raise DataError(
                 f"the {split} split is empty; there are {total} images in all.",
                 expected="at least one image of each label in every split",
-                hint="use more images, raise its share in data.splits, or set another data.split_seed",
+                hint="add images; where data.splits shares them out, raise its share or set another data.split_seed",
             )
         if not all(by_label):
             tally = ", ".join(f"{name} {count}" for name, count in zip(label_names, by_label, strict=True))
@@ -275,7 +277,8 @@ def check_splits(counts: SplitCounts, *, label_names: Sequence[str]) -> None:
             raise DataError(
                 f"the {split} split has no image of the label {missing!r}: {tally}.",
                 expected="images of every label in every split",
-                hint="use more images, another data.category or another data.split_seed",
+                hint=f"add images of {missing!r}; of a COCO set, data.category and data.label_rule decide the label;"
+                " where data.splits shares them out, another data.split_seed does it differently",
             )
 
 

@@ -152,7 +152,30 @@ def test_read_image_folder_names_near_those_of_splits_are_classes(folder, name):
     assert folder.read().label_names == tuple(sorted((name, "cat")))
 
 
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "Validation"), ("TRAIN", "EVAL", "Testing")])
+def test_read_image_folder_splits_under_other_names_are_no_classes(folder, names):
+    folder.images(*(f"{name}/{label}" for name in names for label in ("cat", "dog")), count=1)
+    error = folder.refuse()
+    assert "look like splits" in error.message
+    assert "train, eval and test" in error.hint
+
+
 # What is an image.
+
+
+@pytest.mark.parametrize("name", ["eel/a.heic", "eel/deeper/a.HEIC", "eel/a.dng"])
+def test_read_image_folder_class_of_unread_images_alone_is_refused(folder, name):
+    folder.images("cat", "dog", count=1)
+    folder.file(name)
+    error = folder.refuse()
+    assert "the class folder 'eel' holds no image that can be read" in error.message
+    assert "convert" in error.hint
+
+
+def test_read_image_folder_class_of_unread_images_in_one_split_is_passed_over(folder):
+    folder.images("train/cat", "train/dog", "train/eel", "eval/cat", "eval/dog", count=1)
+    folder.file("eval/eel/a.heic")
+    assert folder.read().ignored == {".heic": 1}
 
 
 def test_read_image_folder_junk_is_ignored_and_counted_by_suffix(folder):
