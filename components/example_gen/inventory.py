@@ -5,7 +5,7 @@ COCO annotations and a folder per class meet here; nothing downstream knows whic
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from components.errors import DataError
 from components.example_gen import coco, labeling
@@ -43,6 +43,7 @@ class Inventory:
       label_names: by label.
       positive: the label that the others are the rest of; None where no label is special.
       has_objects: whether the source annotates objects.
+      category_ids: label by the id of each COCO category that has one, in the order of the labels.
       quarantined: bad images and annotations.
       image_count, annotation_count: all that the sources list, quarantined ones included.
       ignored: files in an images folder that are no images by their names, by suffix.
@@ -53,6 +54,7 @@ class Inventory:
     label_names: tuple[str, ...]
     positive: str | None
     has_objects: bool
+    category_ids: Mapping[int, int]
     quarantined: tuple[Quarantined, ...]
     image_count: int
     annotation_count: int
@@ -101,6 +103,7 @@ def _take_coco(options: ExampleGenOptions) -> Inventory:
         label_names=(labeling.BACKGROUND, *options.categories) if one is None else (f"not-{one}", one),
         positive=one,
         has_objects=True,
+        category_ids=_label_categories(options.categories, datasets),
         quarantined=tuple(quarantined),
         image_count=sum(dataset.image_count for dataset in datasets),
         annotation_count=sum(dataset.annotation_count for dataset in datasets),
@@ -115,6 +118,13 @@ def _id_prefixes(options: ExampleGenOptions, datasets: list[CocoDataset]) -> lis
     if len(set(ids)) == len(ids):
         return [""] * len(datasets)
     return [f"{source.split or place}/" for place, source in enumerate(options.sources)]
+
+
+def _label_categories(names: Sequence[str], datasets: Sequence[CocoDataset]) -> dict[int, int]:
+    """One id means one category in all annotations files, though one category may have several ids."""
+    return {
+        coco.find_category(dataset, name): label for label, name in enumerate(names, start=1) for dataset in datasets
+    }
 
 
 def _check_categories_agree(datasets: list[CocoDataset]) -> None:
@@ -152,6 +162,7 @@ def _take_folders(options: ExampleGenOptions) -> Inventory:
         label_names=content.label_names,
         positive=None,
         has_objects=False,
+        category_ids={},
         quarantined=tuple(quarantined),
         image_count=len(content.images),
         annotation_count=0,

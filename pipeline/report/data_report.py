@@ -81,7 +81,9 @@ def gather_data_report(config: RunConfig, view: RunView, *, limit: int | None = 
         objects=None if rule is None else _measure_objects(labelled, plan.label_names, rule),
         sensitivity=None
         if rule is None
-        else measure_sensitivity(labelled, config.data, plan.label_names, data_checks.THRESHOLD_MARGIN),
+        else measure_sensitivity(
+            labelled, plan.inventory.category_ids, plan.rule, plan.label_names, data_checks.THRESHOLD_MARGIN
+        ),
         cues=_measure_cues(seen, plan.label_names),
         shape=_count_misfits([look for _, look in seen], config.transform.side),
         near_duplicates=_find_look_alikes(seen, plan.label_names),

@@ -2,35 +2,35 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from components.example_gen import coco, labeling
 from components.example_gen.coco import ImageRecord
 from components.example_gen.inventory import FoundImage
-from components.example_gen.labeling import LABEL_RULES, RuleParameters
-from components.example_gen.options import ExampleGenOptions
+from components.example_gen.labeling import LABEL_RULES, LabelRule, RuleParameters
 from pipeline.report.findings import RuleCounts, Sensitivity
 
 THRESHOLD_FACTORS = (0.5, 1.0, 2.0)
 
 
 def measure_sensitivity(
-    images: Sequence[FoundImage], options: ExampleGenOptions, label_names: Sequence[str], margin: float
+    images: Sequence[FoundImage],
+    category_ids: Mapping[int, int],
+    rule: LabelRule,
+    label_names: Sequence[str],
+    margin: float,
 ) -> Sensitivity:
     """Labels the images under every preset, and under multiples of the threshold that is set.
 
     Args:
       images: of the inventory.
-      options: with annotations.
+      category_ids: of the inventory.
+      rule: the one that is set, of annotated objects.
       label_names: by label.
       margin: part of the threshold, both ways, within which an image counts as near it.
-
-    Raises:
-      DataError: an annotations file can no longer be read.
     """
-    rule = options.rule
     assert rule.parameters is not None
-    labeler = _Labeler(images, options)
+    labeler = _Labeler(images, category_ids)
     active = labeler.label(rule.parameters)
     rows = [(preset.id, preset.parameters) for preset in LABEL_RULES.values() if preset.parameters is not None]
     scaled = ((factor, _scale(rule.parameters, factor)) for factor in THRESHOLD_FACTORS)
@@ -72,18 +72,12 @@ def _count(
 class _Labeler:
     """Labels the same images again and again, holding only the annotations that any rule looks at.
 
-    One id means one category in all annotations files, though one category may have several ids; so the ids of all
-    files are looked for in every image.
+    One category may have several ids in several annotations files; the ids of all are looked for in every image.
     """
 
-    def __init__(self, images: Sequence[FoundImage], options: ExampleGenOptions) -> None:
-        categories = [coco.read_annotations(source.annotations).categories for source in options.sources]
-        ids: dict[int, int] = {}  # category id to label, in the order of the labels
-        for label, name in enumerate(options.categories, start=1):
-            for names in categories:
-                ids.update({category_id: label for category_id, known in names.items() if known == name})
-        self._ids = tuple(ids)
-        self._labels = (labeling.NEGATIVE, *ids.values())
+    def __init__(self, images: Sequence[FoundImage], category_ids: Mapping[int, int]) -> None:
+        self._ids = tuple(category_ids)
+        self._labels = (labeling.NEGATIVE, *category_ids.values())
         self._records = [self._reduce(image.record) for image in images]
 
     def _reduce(self, record: ImageRecord) -> ImageRecord:
