@@ -8,8 +8,9 @@ one JSON object:
     {"stop": null | [NODE, POINT]} and three descriptors (standard input, log, events)    answered with the child's id
     {"wait": ID}                                                                          answered with its exit code
 
-A `stop` kills the child at one of two points of a node that timing could not hit: "outputs made", when its output
-folders are there and empty, and "work done", when they are full and ML Metadata does not know it yet.
+A `stop` kills the child at one of the points of a node that timing could not hit: "outputs made", when its output
+folders are there and empty; "work done", when they are full and ML Metadata does not know it yet; and "report N", when
+it tells that N of its units are finished.
 """
 
 import json
@@ -61,30 +62,62 @@ def become_worker(standard_input: int, log: int, events: int, stop: list[str] | 
 
 
 def die_at(node: str, point: str) -> None:
+    if point == "outputs made":
+        die_when_outputs_are_made(node)
+    elif point == "work done":
+        die_when_work_is_done(node)
+    else:
+        die_at_report(node, int(point.removeprefix("report ")))
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_when_outputs_are_made(node: str) -> None:
     from tfx.orchestration.portable import launcher
 
-    def die() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
     make_output_dirs = launcher.outputs_utils.make_output_dirs
-    publish = launcher.Launcher._publish_successful_execution
 
     def make_and_die(output_dict):
         make_output_dirs(output_dict)
         if any(f"/{node}/" in artifact.uri for artifacts in output_dict.values() for artifact in artifacts):
             die()
 
+    launcher.outputs_utils.make_output_dirs = make_and_die
+
+
+def die_when_work_is_done(node: str) -> None:
+    from tfx.orchestration.portable import launcher
+
+    publish = launcher.Launcher._publish_successful_execution
+
     def die_or_publish(self, *arguments):
         if self._pipeline_node.node_info.id == node:
             die()
         publish(self, *arguments)
 
-    if point == "outputs made":
-        launcher.outputs_utils.make_output_dirs = make_and_die
-    elif point == "work done":
-        launcher.Launcher._publish_successful_execution = die_or_publish
-    else:
-        raise ValueError(point)
+    launcher.Launcher._publish_successful_execution = die_or_publish
+
+
+def die_at_report(node: str, number: int) -> None:
+    from tfx.orchestration.portable import launcher
+
+    from components import progress
+
+    running: list[str] = []
+    launch = launcher.Launcher.launch
+
+    def note_and_launch(self):
+        running.append(self._pipeline_node.node_info.id)
+        return launch(self)
+
+    def die_or_go_on(done, total, unit):
+        if running[-1] == node and done == number:
+            die()
+
+    launcher.Launcher.launch = note_and_launch
+    progress.listen(die_or_go_on)
 
 
 if __name__ == "__main__":
