@@ -120,34 +120,21 @@ def draw_histogram(
       notes: what stands behind each series' title, if anything.
     """
     series = _shown_series(histogram)
-    noted = notes if len(series) == len(histogram.series) else ()
-    first = _LEFT + 1
-    scale = _Scale(histogram.edges, axis, first, WIDTH - _RIGHT)
+    scale = _Scale(histogram.edges, axis, _LEFT + 1, WIDTH - _RIGHT)
+    edges = histogram.edges
+    bins = [(_bin(histogram, at, axis), scale.at(edges[at]), scale.at(edges[at + 1])) for at in range(len(edges) - 1)]
     wholes = [max(1, sum(one.counts)) if as_shares else 1 for one in series]
     heights = [[count / whole for count in one.counts] for one, whole in zip(series, wholes, strict=True)]
     highest = max(map(max, heights)) or 1.0
+    noted = notes if notes and len(series) == len(histogram.series) else [""] * len(series)
     top = _MARK if marks else 0.0
     panels = []
-    for number, (one, own) in enumerate(zip(series, heights, strict=True)):
+    for number, (one, own, note) in enumerate(zip(series, heights, noted, strict=True)):
         floor = top + _TITLE + _PANEL
-        images = sum(one.counts)
-        note = f", {noted[number]}" if noted else ""
-        bars = []
-        for place, height in enumerate(own):
-            if one.counts[place]:
-                left, right = scale.at(histogram.edges[place]), scale.at(histogram.edges[place + 1])
-                tall = max(1.0, _PANEL * height / highest)
-                says = f"{_bin(histogram, place, axis)}: {_images(one.counts[place])}"
-                bars.append(Bar(left + 0.5, floor - tall, right - left - 1, tall, says))
-        panels.append(
-            Panel(f"{_shorten(one.label)}: {_images(images)}{note}", top + _TITLE, floor, number, tuple(bars))
-        )
+        heading = f"{_shorten(one.label)}: {_images(sum(one.counts))}{', ' if note else ''}{note}"
+        bars = _draw_bars(one, [height / highest for height in own], bins, floor)
+        panels.append(Panel(heading, top + _TITLE, floor, number, bars))
         top = floor + _GAP
-    drawn_marks = []
-    for value, text in marks:
-        at = scale.at(value)
-        fits = at + _CHARACTER * len(text) < WIDTH
-        drawn_marks.append(Mark(at, text, "start" if fits else "end"))
     return Chart(
         id=chart_id,
         title=title,
@@ -162,13 +149,34 @@ def draw_histogram(
         x_ticks=tuple(Tick(scale.at(value), axis.show(value)) for value in axis.ticks),
         y_max=f"{100 * highest:.0f} %" if as_shares else f"{highest:,.0f}",
         panels=tuple(panels),
-        marks=tuple(drawn_marks),
+        marks=tuple(_draw_mark(scale.at(value), text) for value, text in marks),
         columns=(axis.label, *(one.label for one in series)),
-        rows=tuple(
-            (_bin(histogram, place, axis), *(f"{one.counts[place]:,}" for one in series))
-            for place in range(len(histogram.edges) - 1)
-        ),
+        rows=tuple((words, *(f"{one.counts[place]:,}" for one in series)) for place, (words, _, _) in enumerate(bins)),
     )
+
+
+def _draw_bars(
+    series: Series, heights: Sequence[float], bins: Sequence[tuple[str, float, float]], floor: float
+) -> tuple[Bar, ...]:
+    """The bars of the bins that hold anything.
+
+    Args:
+      series: the counts of one label.
+      heights: parts of the panel's height.
+      bins: each one's words, left and right.
+      floor: of the panel.
+    """
+    bars = []
+    for count, height, (words, left, right) in zip(series.counts, heights, bins, strict=True):
+        if count:
+            tall = max(1.0, _PANEL * height)
+            bars.append(Bar(left + 0.5, floor - tall, right - left - 1, tall, f"{words}: {_images(count)}"))
+    return tuple(bars)
+
+
+def _draw_mark(at: float, text: str) -> Mark:
+    """Its text stands to the right of the line where there is room."""
+    return Mark(at, text, "start" if at + _CHARACTER * len(text) < WIDTH else "end")
 
 
 def _shown_series(histogram: Histogram) -> tuple[Series, ...]:

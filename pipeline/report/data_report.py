@@ -62,7 +62,8 @@ def gather_data_report(config: RunConfig, view: RunView, *, limit: int | None = 
     """
     view.start("data  ")
     plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images"))
-    view.finish(f"{len(plan.records):,} images, {len(plan.label_names)} labels")
+    passed_over = "".join(f"; {count:,} {suffix} files passed over" for suffix, count in plan.inventory.ignored.items())
+    view.finish(f"{len(plan.records):,} images, {len(plan.label_names)} labels{passed_over}")
     asked = _choose(plan.records, limit)
     view.start("images")
     seen, bad = _look_at(asked, lambda done, total: view.advance(done, total, "images"))

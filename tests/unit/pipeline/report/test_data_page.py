@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -119,6 +120,12 @@ def test_page_charts_have_texts_axes_and_tables(html, page, sample_report):
     for words in ("threshold 0.5 %", "the model's 96", "share of images", "shorter side in pixels", "width : height"):
         assert words in page.text
     assert html.count(" as a table</summary>") == 5
+
+
+def test_page_charts_have_their_own_titles_and_a_panel_of_each_label(html):
+    titles = re.findall(r'<title id="chart-[^"]+">([^<]+)</title>', html)
+    assert titles == ["Largest object of each image", "Brightness", "Contrast", "Aspect", "Resolution"]
+    assert all(f"{label}: " in html for label in ("not-person", "person"))
 
 
 def test_page_tables_have_header_cells(page):
