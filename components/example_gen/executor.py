@@ -48,6 +48,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
         check_splits(
             {split: tuple(by_label.values()) for split, by_label in summary.counts.items()},
             label_names=plan.label_names,
+            dropped=plan.dropped,
         )
         summary.write(examples.uri)
         with gfile.GFile(f"{examples.uri}/{QUARANTINE_FILE}", "w") as file:

@@ -124,14 +124,15 @@ def plan_dataset(
         splits={*options.shares, *stated.values()} if _leaves_some_to_shares(images, stated) else set(stated.values()),
         label_count=len(inventory.label_names),
     )
-    check_splits(counts, label_names=inventory.label_names)
+    dropped = (*copies, *too_small)
+    check_splits(counts, label_names=inventory.label_names, dropped=dropped)
     return DatasetPlan(
         records=records,
         label_names=inventory.label_names,
         positive=inventory.positive,
         rule=options.rule,
         quarantined=quarantined,
-        dropped=(*copies, *too_small),
+        dropped=dropped,
         image_count=inventory.image_count,
         annotation_count=inventory.annotation_count,
         counts=counts,
@@ -253,21 +254,24 @@ def count_labels(
     }
 
 
-def check_splits(counts: SplitCounts, *, label_names: Sequence[str]) -> None:
+def check_splits(counts: SplitCounts, *, label_names: Sequence[str], dropped: Iterable[Dropped]) -> None:
     """Refuses a split that nothing can be learned from or measured on.
 
     Args:
       counts: images per split and label (`count_labels`).
       label_names: by label.
+      dropped: images that were left out on purpose, which may be why.
 
     Raises:
       DataError: a split has no image, or none of a label.
     """
     total = sum(map(sum, counts.values()))
+    reasons = Counter(str(entry.reason) for entry in dropped)
+    also = "".join(f"; left out as {reason}: {count:,}" for reason, count in reasons.items())
     for split, by_label in sorted(counts.items(), key=lambda item: any(item[1])):  # empty ones first
         if not any(by_label):
             raise DataError(
-                f"the {split} split is empty; there are {total} images in all.",
+                f"the {split} split is empty; there are {total} images in all{also}.",
                 expected="at least one image of each label in every split",
                 hint="add images; where data.splits shares them out, raise its share or set another data.split_seed",
             )
@@ -275,7 +279,7 @@ def check_splits(counts: SplitCounts, *, label_names: Sequence[str]) -> None:
             tally = ", ".join(f"{name} {count}" for name, count in zip(label_names, by_label, strict=True))
             missing = label_names[by_label.index(0)]
             raise DataError(
-                f"the {split} split has no image of the label {missing!r}: {tally}.",
+                f"the {split} split has no image of the label {missing!r}: {tally}{also}.",
                 expected="images of every label in every split",
                 hint=f"add images of {missing!r}; of a COCO set, data.category and data.label_rule decide the label;"
                 " where data.splits shares them out, another data.split_seed does it differently",

@@ -456,6 +456,13 @@ def test_plan_dataset_one_label_only_is_refused_with_the_counts(dataset):
     assert "data.category" in caught.value.hint
 
 
+def test_plan_dataset_split_that_copies_empty_says_so(dataset):
+    options = dataset.options()
+    both = {"train": options.annotations, "eval": options.annotations}
+    with pytest.raises(DataError, match=r"the train split is empty; .* left out as duplicate: \d+\."):
+        plan.plan_dataset(options.model_copy(update={"annotations": both}))
+
+
 # The quarantine's listing.
 
 
