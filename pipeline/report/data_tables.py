@@ -1,21 +1,34 @@
 """The data report in a terminal: counts, checks, and what to do about those that warn."""
 
 import sys
+from collections.abc import Mapping
 
 from pipeline.console import print_table
 from pipeline.report.findings import DataReport
 
+MAX_LABEL_COLUMNS = 6  # as many as a terminal has room for
+
+
+def print_examples(counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Images by split and label on stdout: a row for each split, or where there are many labels, for each of them."""
+    totals = {split: sum(by_label.values()) for split, by_label in counts.items()}
+    labels = list(next(iter(counts.values())))
+    if len(labels) <= MAX_LABEL_COLUMNS:
+        columns = ["split", "images", *labels]
+        rows = [
+            [split, f"{totals[split]:,}", *(f"{by_label[label]:,}" for label in labels)]
+            for split, by_label in counts.items()
+        ]
+    else:
+        columns = ["label", *counts]
+        rows = [[label, *(f"{by_label[label]:,}" for by_label in counts.values())] for label in labels]
+        rows.append(["all", *(f"{total:,}" for total in totals.values())])
+    print_table("Examples", columns, rows)
+
 
 def print_report(report: DataReport) -> None:
     """Tables on stdout; names from the data are shown as they are, whatever brackets they hold."""
-    print_table(
-        "Examples",
-        ["split", "images", *report.labels],
-        [
-            [split, f"{sum(by_label.values()):,}", *(f"{count:,}" for count in by_label.values())]
-            for split, by_label in report.counts.items()
-        ],
-    )
+    print_examples(report.counts)
     coverage = report.coverage
     partly = f" (on {coverage.looked_at:,} of {coverage.planned:,} images)" if coverage.is_partial else ""
     print_table(
