@@ -34,13 +34,13 @@ def data_paths(config):
 def compile_ir(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
 
-    def compile_with(*overrides, config="demo", released="v1", fingerprint="f", label_count=2):
+    def compile_with(*overrides, config="demo", released="v1", fingerprint="f", label_count=2, weights=None):
         settings = read_config(
             str(ROOT / f"pipeline/configs/{config}.yaml"),
             [*data_paths(ROOT / f"pipeline/configs/{config}.yaml"), f"run.root={root}", *overrides],
         )
         code = CodeVersion(version="0.1.0", commit="c", dirty=False)
-        facts = RunFacts("run-1", fingerprint, released, code, label_count)
+        facts = RunFacts("run-1", fingerprint, released, code, label_count, weights)
         return compiler.Compiler().compile(create_pipeline(settings, facts))
 
     return compile_with
@@ -111,6 +111,7 @@ def test_graph_changed_data_or_release_changes_the_nodes_that_read_them(compile_
         ({"fingerprint": "g"}, {"CocoExampleGen"}),
         ({"released": None}, {"ReleasedModel", "MicroPusher"}),
         ({"label_count": 3}, {"CuratedSchema", "Trainer", "Evaluator"}),
+        ({"weights": "0" * 64}, {"Trainer"}),
     ):
         after = nodes(compile_ir(**facts))
         assert {name for name, node in nodes(ir).items() if parameters(node) != parameters(after[name])} == changed

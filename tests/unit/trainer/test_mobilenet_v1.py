@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from components.trainer.models.mobilenet_v1 import mobilenet_v1, scale_filters
+from components.trainer.options import ALPHAS
 
 PARAMETERS = {0.25: 475_544, 0.5: 1_342_536, 0.75: 2_601_976, 1.0: 4_253_864}  # keras.applications, 1,000 classes
 
@@ -18,11 +19,13 @@ def imagenet_model(alpha, **options):
     return mobilenet_v1(side=224, channels=3, classes=1000, alpha=alpha, **options)
 
 
-@pytest.mark.parametrize("alpha", [0.25, 0.5, 0.75, 1.0])
-def test_mobilenet_v1_has_the_layers_and_weights_of_keras_applications(alpha):
-    ours = imagenet_model(alpha)
-    published = keras.applications.MobileNet(alpha=alpha, weights=None)
-    assert ours.count_params() == published.count_params() == PARAMETERS[alpha]
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("alpha", ALPHAS["mobilenet_v1"])
+def test_mobilenet_v1_has_the_layers_and_weights_of_keras_applications(alpha, channels):
+    ours = mobilenet_v1(side=96, channels=channels, classes=1000, alpha=alpha)
+    published = keras.applications.MobileNet((96, 96, channels), alpha=alpha, weights=None)
+    assert ours.count_params() == published.count_params()
+    assert ours.count_params() == PARAMETERS[alpha] - (9 * 2 * int(32 * alpha) if channels == 1 else 0)
     named = {layer.name: [w.shape for w in layer.weights] for layer in published.layers if layer.weights}
     assert {layer.name: [w.shape for w in layer.weights] for layer in ours.layers if layer.weights} == named
     assert [layer.name for layer in ours.layers if layer.weights] == list(named)
