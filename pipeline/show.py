@@ -15,6 +15,7 @@ from components.quantization.inspect import OpUse
 from components.verdicts import Gate
 from pipeline.config import RunConfig
 from pipeline.console import print_table
+from pipeline.report.data_tables import print_examples
 
 _TFLM_TIME_LIMIT_S = 60.0
 
@@ -27,12 +28,7 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
       outcome: what became of it.
       command: how the person calls `vww`.
     """
-    counts = outcome.dataset.counts
-    print_table(
-        "Examples",
-        ["split", "images", *outcome.dataset.label_names],
-        [[split, _count(sum(c.values())), *(_count(n) for n in c.values())] for split, c in counts.items()],
-    )
+    print_examples(outcome.dataset.counts)
     _print_drift(outcome.drift.features)
     rows = [["float", *_metrics(outcome.float_metrics)]]
     slices = {name: m for name, m in outcome.float_slices.items() if name != NOT_ANNOTATED}
