@@ -16,8 +16,7 @@ class BlackBorder(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes 
     """Pads as SAME does for a 3x3 convolution of stride 2, with -1 instead of 0.
 
     In [-1, 1] the 0 of SAME is mid-gray. For a network that was trained on [0, 1] it was black, and its weights
-    only give the same answers where the border is still black. Converts to PADV2: one operator, and one more copy
-    of the input in the arena.
+    only give the same answers where the border is still black. Converts to one operator more, PADV2.
     """
 
     def call(self, images: Any) -> Any:
