@@ -174,7 +174,7 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ("name=5", "name: input should be a valid string; received 5"),
         ("run=/r", "run: input should be an object; received '/r'"),
         ("trainer.optimizer=adam", "trainer.optimizer: "),
-        ("trainer.optimizer.name=sgd", "trainer.optimizer: input tag 'sgd' found using 'name' does not match"),
+        ("trainer.optimizer.name=lion", "trainer.optimizer: input tag 'lion' found using 'name' does not match"),
         ("data.splits={train: 0.8, dev: 0.2}", "data.splits.dev: input should be 'train', 'eval' or 'test'"),
         ("data.splits={train: 0.8, test: 0.2}", "data.splits: expected train, eval; there is no eval"),
         ("data.splits={train: 0.8, eval: 0.3}", "data.splits: expected positive shares that add up to 1"),
