@@ -122,22 +122,14 @@ def bench_memory(images: BenchSet, folder: Path) -> None:
     )
 
 
-def bench_transform(images: BenchSet, sizes: tuple[int, int], folder: Path) -> Path:
-    """Transform against tf.data's decode and resize; returns the folder of the larger transformed set."""
+def bench_transform(images: BenchSet, sizes: tuple[int, int], folder: Path) -> None:
+    """Transform against tf.data's decode and resize."""
     import tensorflow as tf
 
     from components.transform.image_ops import rasterize
 
-    seconds = {}
-    transformed = ""
-    for size in sizes:
-        rounds = []
-        for _ in range(ROUNDS):
-            spent, transformed = run_node(
-                "Transform", images.annotations(size), images.images, folder / "run", measure=cpu_seconds
-            )
-            rounds.append(spent)
-        seconds[size] = min(rounds)
+    def run(size: int) -> float:
+        return run_node("Transform", images.annotations(size), images.images, folder / "run", measure=cpu_seconds)[0]
 
     def decode_and_resize(size: int) -> None:
         files = tf.data.Dataset.from_tensor_slices([str(path) for path in paths(images, size)])
@@ -145,11 +137,10 @@ def bench_transform(images: BenchSet, sizes: tuple[int, int], folder: Path) -> P
             pass
 
     floors = {"tf.data: read, decode, resize": cost(decode_and_resize, sizes)}
-    show("Transform", split_cost(seconds), floors)
-    return Path(transformed)
+    show("Transform", split_cost({size: min(run(size) for _ in range(ROUNDS)) for size in sizes}), floors)
 
 
-def bench_trainer(transformed: Path) -> None:
+def bench_trainer(images: BenchSet, size: int, folder: Path) -> None:
     """Training steps from the transformed examples against the same model fed with one batch from memory."""
     import keras
 
@@ -158,6 +149,8 @@ def bench_trainer(transformed: Path) -> None:
     from components.transformed_examples import split_files
     from pipeline.config import read_config
 
+    _, uri = run_node("Transform", images.annotations(size), images.images, folder / "run", measure=cpu_seconds)
+    transformed = Path(uri)
     options = read_config(CONFIG, ["data.annotations=none", "data.images=none"]).trainer
     job = TrainingJob(trainer=options, side=SHAPE[0], channels=SHAPE[2], label_count=2, seed=1)
     split = read_split(split_files(str(transformed), "train"), SHAPE, transformed / "train.rasters")
@@ -181,20 +174,22 @@ def main() -> None:
     """Runs what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", default="1000,5000", help="a smaller and a larger number of images")
-    parser.add_argument("--only", choices=("data", "scaling", "memory"), help="these rows alone")
+    parser.add_argument("--only", choices=("data", "trainer", "scaling", "memory"), help="these rows alone")
     arguments = parser.parse_args()
     small, large = (int(size) for size in arguments.images.split(","))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.only != "memory":
-            heavy = BenchSet(folder / "heavy", large * (1 if arguments.only == "data" else SCALING_FACTOR), COCO_LIKE)
+            heavy = BenchSet(
+                folder / "heavy", large * (SCALING_FACTOR if arguments.only in (None, "scaling") else 1), COCO_LIKE
+            )
             print(f"images of {COCO_LIKE[0]}x{COCO_LIKE[1]} pixels and {heavy.mean_bytes / 1000:.0f} kB", flush=True)
         if arguments.only in (None, "data"):
             bench_example_gen(heavy, (small, large), folder)
-            transformed = bench_transform(heavy, (small, large), folder)
-            if arguments.only is None:
-                bench_trainer(transformed)
+            bench_transform(heavy, (small, large), folder)
+        if arguments.only in (None, "trainer"):
+            bench_trainer(heavy, small, folder)
         if arguments.only in (None, "scaling"):
             bench_scaling(heavy, (large, SCALING_FACTOR * large), folder)
         if arguments.only in (None, "memory"):
