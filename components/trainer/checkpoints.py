@@ -122,7 +122,7 @@ class CheckpointFolder:
             with suppress(OSError):
                 staging.unlink(missing_ok=True)
             raise StorageError(
-                f"the checkpoint in {self.path} cannot be written: {error.strerror}: "
+                f"the Trainer's checkpoint in {self.path} cannot be written: {error.strerror}: "
                 f"step={checkpoint.position.step}, bytes={content.tell():,}",
                 expected="room below run.root, and the right to write there",
                 hint="make room; the next run goes on from the checkpoint before",
@@ -151,5 +151,7 @@ class CheckpointFolder:
             ) from error
 
     def delete(self) -> None:
-        """Removes the folder and all in it."""
+        """Removes the folder and all in it, and the one above it if nothing else is there."""
         shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):  # another config's checkpoints
+            self.path.parent.rmdir()

@@ -337,7 +337,7 @@ def test_train_on_a_full_disk_is_a_storage_error_and_keeps_the_earlier_checkpoin
 
 
 def test_run_fn_deletes_the_checkpoints_of_a_finished_job(trainer_output):
-    assert list((trainer_output / "checkpoints").iterdir()) == []
+    assert not (trainer_output / "checkpoints").exists()
 
 
 # Averages.
