@@ -19,7 +19,6 @@ from components.example_gen.near_duplicates import find_near_duplicates, group_p
 from components.example_gen.options import ExampleGenOptions
 from components.example_gen.quarantine import Dropped, DropReason, Quarantined, QuarantineReason, check_quarantine
 from components.example_gen.splits import assign_split, read_split_ids
-from components.example_gen.storage import FileReader
 
 # Images of one split by label: counts[split][label].
 SplitCounts = Mapping[str, tuple[int, ...]]
@@ -61,8 +60,8 @@ class DatasetPlan:
       dropped: good images that are left out on purpose.
       image_count, annotation_count: all that the sources list, quarantined ones included.
       counts: images per split and label.
-      fingerprint: hex SHA-256 of the annotations files, the id lists, and name, size and time of every image. A
-        changed file changes it.
+      fingerprint: hex SHA-256 of the annotations files, the stated splits, and name, size and time of every image.
+        A changed file changes it.
       inventory: what all of this was decided from.
     """
 
@@ -136,7 +135,7 @@ def plan_dataset(
         image_count=inventory.image_count,
         annotation_count=inventory.annotation_count,
         counts=counts,
-        fingerprint=_fingerprint(inventory, options),
+        fingerprint=_fingerprint(inventory, stated),
         inventory=inventory,
     )
 
@@ -286,10 +285,10 @@ def check_splits(counts: SplitCounts, *, label_names: Sequence[str], dropped: It
             )
 
 
-def _fingerprint(inventory: Inventory, options: ExampleGenOptions) -> str:
+def _fingerprint(inventory: Inventory, stated: Mapping[str, str]) -> str:
     digest = hashlib.sha256(inventory.digest.encode())
-    for path in options.split_ids.values():
-        digest.update(hashlib.sha256(FileReader().read(path)).digest())
+    for source_id, split in sorted(stated.items()):
+        digest.update(f"{source_id}\0{split}\n".encode())
     for image in inventory.images:
         digest.update(f"{image.record.file_name}\0{image.file.size}\0{image.file.stamp}\n".encode())
     return digest.hexdigest()
