@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from components.dataset import DatasetSummary
-from pipeline.cli import EXIT_GATED, _conclude
+from pipeline.commands.run import conclude
 
 
 def released_state(released):
@@ -63,8 +63,8 @@ def test_run_float_gate_above_the_model_is_refused_and_nothing_is_promoted(
 
     # The command's last step.
     with pytest.raises(typer.Exit) as end:
-        _conclude(released.config, run.outcome)
-    assert end.value.exit_code == EXIT_GATED == 3
+        conclude(released.config, run.outcome)
+    assert end.value.exit_code == 3
     assert "Refused: nothing was promoted.\n  gates.float.min_accuracy: " in capsys.readouterr().out
 
 

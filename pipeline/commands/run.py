@@ -1,0 +1,75 @@
+"""`vww demo` and `vww run`: from images to a release, or to a refusal."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from components.errors import GateError
+from pipeline.commands.arguments import ConfigFile, Overrides
+
+if TYPE_CHECKING:
+    from components.pusher.outcome import Outcome
+    from pipeline.config import RunConfig
+
+DEMO_CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
+DEMO_IMAGES = 3000
+DEMO_SEED = 1
+
+
+def demo(overrides: Overrides = None) -> None:
+    """Draw the sample set, run the whole pipeline on it, and release what passes the gates."""
+    from components.sample_data.writer import is_sample_data, write_sample_data
+    from pipeline.config import read_config
+    from pipeline.console import RunView
+    from pipeline.run import run_pipeline, started_worker
+
+    settings = list(overrides or ())
+    root = Path(read_config(str(DEMO_CONFIG), settings).run.root)
+    data = root / "sample-data"
+    where = [
+        f"data.annotations={json.dumps(str(data / 'instances.json'))}",
+        f"data.images={json.dumps(str(data / 'images'))}",
+    ]
+    config = read_config(str(DEMO_CONFIG), [*where, *settings])
+    with started_worker(config.run.root) as worker, RunView() as view:
+        view.start("sample data     ")
+        if is_sample_data(data, images=DEMO_IMAGES, seed=DEMO_SEED):
+            view.finish(f"{DEMO_IMAGES:,} images, drawn earlier")
+        else:
+            write_sample_data(
+                data,
+                images=DEMO_IMAGES,
+                seed=DEMO_SEED,
+                workers=2,
+                on_progress=lambda done, total: view.advance(done, total, "images"),
+            )
+            view.finish(f"{DEMO_IMAGES:,} images below {data}")
+        outcome = run_pipeline(config, view, worker)
+    conclude(config, outcome)
+
+
+def run(
+    config_file: ConfigFile,
+    overrides: Overrides = None,
+) -> None:
+    """Run the pipeline that CONFIG describes, and release what passes the gates."""
+    from pipeline.config import read_config
+    from pipeline.console import RunView
+    from pipeline.run import run_pipeline, started_worker
+
+    config = read_config(config_file, overrides or ())
+    with started_worker(config.run.root) as worker, RunView() as view:
+        outcome = run_pipeline(config, view, worker)
+    conclude(config, outcome)
+
+
+def conclude(config: "RunConfig", outcome: "Outcome") -> None:
+    """Prints the result; a refusal ends with exit code 3."""
+    from pipeline.show import print_outcome
+
+    print_outcome(config, outcome, command=sys.argv[0])
+    if outcome.promotion is None:
+        raise typer.Exit(GateError.exit_code)
