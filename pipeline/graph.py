@@ -16,7 +16,7 @@ from components.pusher.component import MicroPusher
 from components.pusher.executor import PushJob
 from components.pusher.options import CodeVersion
 from components.pusher.released_model import ReleasedModel
-from components.trainer.run_fn import TrainingJob
+from components.trainer.job import TrainingJob
 from pipeline.config import RunConfig
 from pipeline.gates import eval_config
 

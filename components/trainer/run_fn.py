@@ -10,47 +10,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
-from pydantic import Field
 
 from components import progress
-from components.options import Options
 from components.trainer.checkpoints import CheckpointFolder, Epoch
 from components.trainer.initial_weights import copy_report, start_from
 from components.trainer.input_pipeline import read_split, training_batches
+from components.trainer.job import TrainingJob
 from components.trainer.loop import TrainingLoop, class_weights
-from components.trainer.models.mobilenet_v1 import mobilenet_v1
-from components.trainer.models.mobilenet_v2 import mobilenet_v2
-from components.trainer.optimization import batch_norm_momentum, l2_penalty
-from components.trainer.options import TrainerOptions
+from components.trainer.models.build import build_model
 from components.trainer.signatures import export
 
-BACKBONES = {"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2}
 BEST_WEIGHTS = "best.weights.h5"
-
-
-class TrainingJob(Options):
-    """Everything that `run_fn` has to know, as one JSON exec property.
-
-    Attributes:
-      trainer: the config section `trainer`.
-      side: of the rasters, in pixels.
-      channels: of the rasters.
-      label_count: number of labels.
-      seed: of initial weights, data order and augmentation.
-      initial_weights_sha256: of what `trainer.initial_weights` names, as the run found it; None where it names nothing.
-    """
-
-    trainer: TrainerOptions
-    side: int
-    channels: int
-    label_count: int = Field(ge=2)
-    seed: int
-    initial_weights_sha256: str | None = None
-
-    @property
-    def raster_shape(self) -> tuple[int, int, int]:
-        """[height, width, channels]."""
-        return self.side, self.side, self.channels
 
 
 class _Curves:
@@ -77,22 +47,6 @@ class _Curves:
 
 def _glob(patterns: Sequence[str]) -> list[str]:
     return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-
-
-def build_model(job: TrainingJob, total_steps: int) -> keras.Model:
-    """The untrained model of a job."""
-    options = job.trainer
-    return BACKBONES[options.backbone](
-        side=job.side,
-        channels=job.channels,
-        classes=job.label_count,
-        alpha=options.alpha,
-        dropout=options.dropout,
-        weight_decay=l2_penalty(options),
-        batch_norm_momentum=batch_norm_momentum(options.max_batch_norm_momentum, total_steps),
-        activation=options.activation,
-        border=options.border,
-    )
 
 
 def train(

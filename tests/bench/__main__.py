@@ -145,7 +145,8 @@ def bench_trainer(images: BenchSet, size: int, folder: Path) -> None:
     import keras
 
     from components.trainer.input_pipeline import read_split, training_batches
-    from components.trainer.run_fn import TrainingJob, build_model
+    from components.trainer.job import TrainingJob
+    from components.trainer.models.build import build_model
     from components.transformed_examples import split_files
     from pipeline.config import read_config
 

@@ -13,10 +13,11 @@ from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.reference import run_reference
 from components.quantization.representative_dataset import pin_input_range
 from components.quantization.tflm import run_under_tflm
+from components.trainer.job import TrainingJob
+from components.trainer.models.build import BACKBONES, build_model
 from components.trainer.models.mobilenet_v1 import mobilenet_v1
 from components.trainer.models.mobilenet_v2 import mobilenet_v2
 from components.trainer.options import Adam, CosineSchedule, TrainerOptions
-from components.trainer.run_fn import BACKBONES, TrainingJob, build_model
 from pipeline.config import read_config
 
 SIDE = 48

@@ -16,6 +16,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components import features, pixels, progress
 from components.errors import ConfigError, ModelError, StorageError
 from components.trainer.checkpoints import FILE_NAME, CheckpointFolder
+from components.trainer.job import TrainingJob
+from components.trainer.models.build import build_model
 from components.trainer.options import (
     SGD,
     Adam,
@@ -25,7 +27,7 @@ from components.trainer.options import (
     EarlyStopping,
     TrainerOptions,
 )
-from components.trainer.run_fn import TrainingJob, build_model, run_fn, train
+from components.trainer.run_fn import run_fn, train
 from components.transform.image_ops import rasterize
 
 SIDE = 32
