@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pipeline.events import NodeFinished, NodeProgress, NodeStarted
+from pipeline.events import NodeFinished, NodeProgress, NodeSaid, NodeStarted
 
 _LINE_INTERVAL_S = 10.0  # where there is no terminal to redraw
 
@@ -26,6 +26,7 @@ class RunView(AbstractContextManager["RunView"]):
         self._title = ""
         self._node_start = 0.0
         self._next_line = 0.0
+        self._first: tuple[int, float] | None = None  # of the running step: done, and when
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -56,17 +57,27 @@ class RunView(AbstractContextManager["RunView"]):
         """A step begins whose length is not known."""
         self._title, self._node_start = title, time.monotonic()
         self._next_line = self._node_start + _LINE_INTERVAL_S
+        self._first = None
         if self._progress is not None:
             self._task = self._progress.add_task(title, total=None, detail="")
 
-    def advance(self, done: int, total: int, unit: str) -> None:
+    def advance(self, done: int, total: int, unit: str, detail: str = "") -> None:
         """The running step is at `done` of `total`."""
-        detail = f"{done:,}/{total:,} {unit}"
+        if self._first is None:
+            self._first = done, time.monotonic()
+        detail = f"{done:,}/{total:,} {unit}" + (f"  {detail}" if detail else "")
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, total=total, detail=detail)
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + _LINE_INTERVAL_S
-            self.say(f"{self._title}  {detail}  {time.monotonic() - self._node_start:.0f} s")
+            self.say(f"{self._title}  {detail}  {time.monotonic() - self._node_start:.0f} s{self._left(done, total)}")
+
+    def _left(self, done: int, total: int) -> str:
+        """How long the rest will take, judged by how long it took since the first report, for a line of text."""
+        begun, since = self._first or (done, 0.0)
+        if done <= begun:
+            return ""
+        return f", {(time.monotonic() - since) / (done - begun) * (total - done):.0f} s left"
 
     def finish(self, note: str) -> None:
         """The running step is done."""
@@ -75,12 +86,14 @@ class RunView(AbstractContextManager["RunView"]):
             self._task = None
         self.say(f"{self._title}  {note}")
 
-    def show(self, event: NodeStarted | NodeProgress | NodeFinished) -> None:
+    def show(self, event: NodeStarted | NodeProgress | NodeSaid | NodeFinished) -> None:
         """Draws what the worker told."""
         if isinstance(event, NodeStarted):
             self.start(f"[{event.index}/{event.total}] {event.node:<16}")
         elif isinstance(event, NodeProgress):
-            self.advance(event.done, event.total, event.unit)
+            self.advance(event.done, event.total, event.unit, event.detail)
+        elif isinstance(event, NodeSaid):
+            self.say(f"{self._title}  {event.text}")
         else:
             self.finish("reused from an earlier run" if event.cached else f"{event.seconds:.1f} s")
 

@@ -23,12 +23,20 @@ class NodeStarted(Options):
 
 
 class NodeProgress(Options):
-    """`done` of `total` units (a plural noun) of the running node are finished."""
+    """`done` of `total` units (a plural noun) of the running node are finished; `detail` says how it goes."""
 
     kind: Literal["node_progress"] = "node_progress"
     done: int
     total: int
     unit: str
+    detail: str
+
+
+class NodeSaid(Options):
+    """Something about the running node that should stay on the screen."""
+
+    kind: Literal["node_said"] = "node_said"
+    text: str
 
 
 class NodeFinished(Options):
@@ -55,6 +63,8 @@ class Failed(Options):
     error: str
 
 
-Event = Annotated[Ready | NodeStarted | NodeProgress | NodeFinished | Finished | Failed, Field(discriminator="kind")]
+Event = Annotated[
+    Ready | NodeStarted | NodeProgress | NodeSaid | NodeFinished | Finished | Failed, Field(discriminator="kind")
+]
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

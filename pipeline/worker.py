@@ -17,7 +17,7 @@ import time
 from components import progress
 from components.errors import PipelineError, StorageError, VwwError
 from components.options import Options
-from pipeline.events import Failed, Finished, NodeFinished, NodeProgress, NodeStarted, Ready
+from pipeline.events import Failed, Finished, NodeFinished, NodeProgress, NodeSaid, NodeStarted, Ready
 from pipeline.requests import RunRequest
 
 _PR_SET_PDEATHSIG = 1
@@ -40,11 +40,15 @@ class _Events:
     def send(self, event: Options) -> None:
         self._pipe.write(event.to_json() + "\n")
 
-    def report(self, done: int, total: int, unit: str) -> None:
+    def report(self, done: int, total: int, unit: str, detail: str) -> None:
         now = time.monotonic()
         if now >= self._quiet_until or done == total:
             self._quiet_until = now + _PROGRESS_INTERVAL_S
-            self.send(NodeProgress(done=done, total=total, unit=unit))
+            self.send(NodeProgress(done=done, total=total, unit=unit, detail=detail))
+
+    def say(self, text: str) -> None:
+        logging.info("%s", text)
+        self.send(NodeSaid(text=text))
 
 
 def _die_with_parent() -> None:
@@ -64,7 +68,7 @@ def main() -> None:
         events.send(Ready())
         line = sys.stdin.readline()
         if line:
-            progress.listen(events.report)
+            progress.listen(events.report, events.say)
             events.send(Finished(outcome_path=_run(RunRequest.from_json(line), events, node)))
     except Exception as error:  # whatever it was, the command reports it
         logging.exception("the run stopped")

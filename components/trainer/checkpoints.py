@@ -28,6 +28,7 @@ from components.options import Options
 FILE_NAME = "checkpoint.npz"
 _STAGING_NAME = f".{FILE_NAME}"
 _POSITION = "position"
+_PARTS = ("variables", "weights", "best")
 
 
 class Epoch(Options):
@@ -54,11 +55,15 @@ class Position(Options):
 
     Attributes:
       step: finished steps.
+      stage: the stage that the next step belongs to, counted from 0; the number of stages after the last.
+      stage_step: finished steps of that stage.
       loss_sum, accuracy_sum: over the finished steps of the current epoch.
       history: the finished epochs.
     """
 
     step: int = 0
+    stage: int = 0
+    stage_step: int = 0
     loss_sum: float = 0.0
     accuracy_sum: float = 0.0
     history: tuple[Epoch, ...] = ()
@@ -71,11 +76,13 @@ class Checkpoint:
     Attributes:
       position: how far it is.
       variables: of model, optimizer and averages, in the training loop's order.
+      weights: the ones that would be evaluated now, averaged where there are averages, in the model's order.
       best: the weights of the best epoch so far, in the model's order; empty before the first.
     """
 
     position: Position
     variables: Sequence[npt.NDArray[Any]]
+    weights: Sequence[npt.NDArray[Any]]
     best: Sequence[npt.NDArray[Any]]
 
 
@@ -107,8 +114,7 @@ class CheckpointFolder:
           StorageError: if the disk refuses; the earlier checkpoint is still there.
         """
         content = io.BytesIO()
-        arrays = {f"variable_{n:05d}": array for n, array in enumerate(checkpoint.variables)}
-        arrays |= {f"best_{n:05d}": array for n, array in enumerate(checkpoint.best)}
+        arrays = {f"{part}_{n:05d}": array for part in _PARTS for n, array in enumerate(getattr(checkpoint, part))}
         np.savez(content, allow_pickle=False, **{_POSITION: np.array(checkpoint.position.to_json())}, **arrays)
         staging = self.path / _STAGING_NAME
         try:
@@ -141,8 +147,10 @@ class CheckpointFolder:
             with np.load(path, allow_pickle=False) as arrays:
                 return Checkpoint(
                     position=Position.from_json(str(arrays[_POSITION])),
-                    variables=[arrays[name] for name in sorted(arrays.files) if name.startswith("variable_")],
-                    best=[arrays[name] for name in sorted(arrays.files) if name.startswith("best_")],
+                    **{
+                        part: [arrays[name] for name in sorted(arrays.files) if name.startswith(f"{part}_")]
+                        for part in _PARTS
+                    },
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise StorageError(

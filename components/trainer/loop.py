@@ -17,19 +17,22 @@ from components.trainer.ema import MovingAverages
 from components.trainer.input_pipeline import Split, evaluation_batches
 from components.trainer.optimization import build_optimizer, build_schedule
 from components.trainer.options import BestBy, EarlyStopping, TrainerOptions
+from components.trainer.stages import Stage, freeze_below
 
 
 class TrainingLoop:
     """A model in training.
 
     Args:
-      model: from float32 images to logits, untrained or with weights to start from.
+      model: from float32 images to logits, untrained or with weights to start from; made in the strategy's scope.
       options: how to train.
       steps_per_epoch: optimizer steps in an epoch.
       class_weights: float [labels], by which the loss of an image is multiplied.
+      strategy: over which devices a step is spread.
 
     Attributes:
       model: the same.
+      steps_per_epoch: the same.
       position: how far the training is.
       best: weights of the best epoch so far, in the model's order; empty before the first.
     """
@@ -40,107 +43,171 @@ class TrainingLoop:
         options: TrainerOptions,
         steps_per_epoch: int,
         class_weights: npt.NDArray[np.float32],
+        strategy: Any,
     ) -> None:
         self.model = model
         self.position = Position()
         self.best: Sequence[npt.NDArray[Any]] = ()
         self._options = options
-        self._steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch = steps_per_epoch
         self._class_weights = tf.constant(class_weights, tf.float32)
-        self._schedule = build_schedule(options, steps_per_epoch)
-        self._optimizer = build_optimizer(options, steps_per_epoch, model)
-        self._averages = None if options.ema_decay is None else MovingAverages(model.weights, options.ema_decay)
-        self._loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=options.label_smoothing)
-        # No XLA: it makes depthwise convolutions 15 times slower on a CPU.
-        self._train = tf.function(self._train_on_batch)
+        self._strategy = strategy
+        self._loss = keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=options.label_smoothing, reduction="none"
+        )
+        self._pending: tuple[Any, Any] | None = None
+        with strategy.scope():
+            self._averages = None if options.ema_decay is None else MovingAverages(model.weights, options.ema_decay)
         self._predict = tf.function(
-            lambda images: model(images, training=False),
+            lambda images: tf.cast(model(images, training=False), tf.float32),
             input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)],
         )
+        self._enter_stage()
+
+    def _enter_stage(self) -> None:
+        """Freezes and unfreezes, and begins with a fresh optimizer.
+
+        Moments and step counts of an earlier stage are dropped on purpose: they belong to another rate, and beside
+        them Adam would take the first steps of the newly unfrozen variables without its bias correction.
+        """
+        freeze_below(self.model, self._options.backbone, self._stage.train_from)
+        self._schedule = build_schedule(self._options, self._stage, self.steps_per_epoch)
+        with self._strategy.scope():
+            self._optimizer = build_optimizer(self._options, self._stage, self.steps_per_epoch, self.model)
+        self._train = tf.function(self._train_on_batch, jit_compile=self._options.xla)
+
+    @property
+    def _stage(self) -> Stage:
+        course = self._options.course
+        return course[min(self.position.stage, len(course) - 1)]
 
     @property
     def total_steps(self) -> int:
-        """Of the whole training, unless it stops early."""
-        return self._options.epochs * self._steps_per_epoch
+        """Of the whole training, unless a stage stops early from here on."""
+        to_come = sum(stage.epochs for stage in self._options.course[self.position.stage :]) * self.steps_per_epoch
+        return self.position.step - self.position.stage_step + to_come
 
     @property
     def is_finished(self) -> bool:
-        """Whether the last epoch is over, or the metric has stood still for long enough."""
-        stopping = self._options.early_stopping
-        if stopping is not None and epochs_without_gain(self._metric_values(), stopping) >= stopping.patience_epochs:
-            return True
-        return self.position.step >= self.total_steps
+        """Whether the last stage is over."""
+        return self.position.stage == len(self._options.course)
 
     @property
     def averages(self) -> list[npt.NDArray[Any]]:
         """The averaged weights in the model's order, or without `ema_decay` the weights themselves."""
         return [v.numpy() for v in (self.model.weights if self._averages is None else self._averages.shadows)]
 
-    def _train_on_batch(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        with tf.GradientTape() as tape:
-            logits = self.model(images, training=True)
-            weights = tf.linalg.matvec(labels, self._class_weights)
-            loss = tf.add_n([self._loss(labels, logits, sample_weight=weights), *self.model.losses])
-        variables = self.model.trainable_variables
-        self._optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+    def _train_on_batch(self, images: Any, labels: Any, step: Any) -> tuple[Any, Any]:
+        loss, accuracy = self._strategy.run(self._train_on_share, args=(images, labels))
         if self._averages is not None:
-            self._averages.update(self._optimizer.iterations.value)
-        return loss, tf.reduce_mean(tf.cast(tf.argmax(logits, 1) == tf.argmax(labels, 1), tf.float32))
+            self._averages.update(step)
+        return tuple(self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in (loss, accuracy))
+
+    def _train_on_share(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        """A replica's share of loss and accuracy; the sum over the replicas is the batch's."""
+        batch = tf.cast(self._options.batch_size, tf.float32)
+        with tf.GradientTape() as tape:
+            logits = tf.cast(self.model(images, training=True), tf.float32)
+            weighted = self._loss(labels, logits) * tf.linalg.matvec(labels, self._class_weights)
+            penalties = [penalty / self._strategy.num_replicas_in_sync for penalty in self.model.losses]
+            loss = tf.add_n([tf.reduce_sum(weighted) / batch, *penalties])
+            scaled = self._optimizer.scale_loss(loss)
+        variables = self.model.trainable_variables
+        self._optimizer.apply(tape.gradient(scaled, [v.value for v in variables]), variables)
+        right = tf.cast(tf.argmax(logits, 1) == tf.argmax(labels, 1), tf.float32)
+        return loss, tf.reduce_sum(right) / batch
 
     def step(self, images: Any, labels: Any) -> None:
-        """One step.
+        """One step; what it came to is looked at after the next one was started, so that a GPU need not wait.
 
         Args:
           images: float32 [batch, side, side, channels] in [-1, 1].
-          labels: one-hot float32 [batch, labels].
+          labels: float32 [batch, labels], every row a distribution over the labels.
 
         Raises:
-          ModelError: if the loss is not finite.
+          ModelError: if the loss of the step before is not finite.
         """
-        loss, accuracy = (float(value) for value in self._train(images, labels))
-        before = self.position
-        self._check_finite(loss, before.step)
-        self.position = before.model_copy(
-            update={
-                "step": before.step + 1,
-                "loss_sum": before.loss_sum + loss,
-                "accuracy_sum": before.accuracy_sum + accuracy,
-            }
+        result = self._train(images, labels, tf.constant(self.position.step + 1, tf.int64))
+        self._settle()
+        self._pending = result
+        self.position = self.position.model_copy(
+            update={"step": self.position.step + 1, "stage_step": self.position.stage_step + 1}
         )
+
+    def _settle(self) -> None:
+        """Waits for the latest step, and adds it to the epoch's sums."""
+        if self._pending is None:
+            return
+        loss, accuracy = (float(value) for value in self._pending)
+        self._pending = None
+        self._check_finite(loss)
+        sums = {"loss_sum": self.position.loss_sum + loss, "accuracy_sum": self.position.accuracy_sum + accuracy}
+        self.position = self.position.model_copy(update=sums)
 
     @property
     def is_epoch_over(self) -> bool:
         """Whether the latest step was the last of an epoch."""
-        return self.position.step % self._steps_per_epoch == 0
+        return self.position.stage_step % self.steps_per_epoch == 0
 
-    def finish_epoch(self, eval_split: Split) -> Epoch:
+    def finish_epoch(self, eval_split: Split) -> tuple[Epoch, npt.NDArray[np.float64]]:
         """Evaluates, with the averaged weights where there are any, and keeps them if they are the best so far.
 
+        Returns:
+          The epoch, and the probabilities of the eval split's images, float64 [n, labels].
+
         Raises:
-          ModelError: if the loss on the eval split is not finite.
+          ModelError: if a loss is not finite.
         """
+        self._settle()
         with nullcontext() if self._averages is None else self._averages.applied():
             batches = evaluation_batches(eval_split, batch_size=self._options.batch_size)
             logits = np.concatenate([self._predict(images).numpy() for images in batches])
             weights = self.model.get_weights()
         log_probabilities = _log_softmax(logits.astype(np.float64))
         loss = -float(log_probabilities[np.arange(len(logits)), eval_split.labels].mean())
-        last_step = self.position.step - 1
-        self._check_finite(loss, last_step)
-        metrics = classifier_metrics(np.exp(log_probabilities), eval_split.labels)
+        self._check_finite(loss)
+        probabilities = np.exp(log_probabilities)
+        metrics = classifier_metrics(probabilities, eval_split.labels)
         epoch = Epoch(
-            learning_rate=self._learning_rate(last_step),
-            train_loss=self.position.loss_sum / self._steps_per_epoch,
-            train_accuracy=self.position.accuracy_sum / self._steps_per_epoch,
+            learning_rate=self.learning_rate,
+            train_loss=self.position.loss_sum / self.steps_per_epoch,
+            train_accuracy=self.position.accuracy_sum / self.steps_per_epoch,
             eval_loss=loss,
             eval_accuracy=metrics.accuracy,
             eval_auc=metrics.auc,
         )
-        self.position = Position(step=self.position.step, history=(*self.position.history, epoch))
-        values = self._metric_values()
+        before = self.position
+        self.position = Position(
+            step=before.step, stage=before.stage, stage_step=before.stage_step, history=(*before.history, epoch)
+        )
+        values = metric_values(self.position.history, self._options.best_by)
         if all(values[-1] > earlier for earlier in values[:-1]):
             self.best = weights
-        return epoch
+        if self._is_stage_over(values):
+            self.position = self.position.model_copy(update={"stage": before.stage + 1, "stage_step": 0})
+            if not self.is_finished:
+                self._enter_stage()
+        return epoch, probabilities
+
+    def _is_stage_over(self, values: Sequence[float]) -> bool:
+        """Whether its last epoch is over, or the metric has stood still in it for long enough."""
+        epochs = self.position.stage_step // self.steps_per_epoch
+        stopping = self._options.early_stopping
+        if stopping is not None and epochs_without_gain(values[-epochs:], stopping) >= stopping.patience_epochs:
+            return True
+        return epochs == self._stage.epochs
+
+    @property
+    def means(self) -> tuple[float, float] | None:
+        """Loss and accuracy over the epoch's steps, but for the latest, which may still run; None after its first."""
+        steps = (self.position.stage_step - 1) % self.steps_per_epoch
+        return None if steps < 1 else (self.position.loss_sum / steps, self.position.accuracy_sum / steps)
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """About what a checkpoint takes."""
+        weights = sum(weight.nbytes for weight in self.model.get_weights())
+        return int(sum(variable.numpy().nbytes for variable in self._state()) + 2 * weights)
 
     def checkpoint(self) -> Checkpoint:
         """Everything that decides how the training goes on.
@@ -148,38 +215,40 @@ class TrainingLoop:
         Raises:
           ModelError: if a weight is not finite, so that no checkpoint is ever one of a diverged training.
         """
+        self._settle()
         if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
-            self._check_finite(math.nan, self.position.step - 1)
-        return Checkpoint(self.position, [variable.numpy() for variable in self._state()], self.best)
+            self._check_finite(math.nan)
+        return Checkpoint(self.position, [variable.numpy() for variable in self._state()], self.averages, self.best)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes back, or on, to a checkpoint."""
-        for variable, value in zip(self._state(), checkpoint.variables, strict=True):
-            variable.assign(value)
         self.position = checkpoint.position
         self.best = checkpoint.best
+        self._enter_stage()
+        for variable, value in zip(self._state(), checkpoint.variables, strict=True):
+            variable.assign(value)
 
     def _state(self) -> list[Any]:
         """Every variable that a step reads and changes; the model's include the counters behind dropout."""
         shadows = [] if self._averages is None else self._averages.shadows
         return [*self.model.variables, *self._optimizer.variables, *shadows]
 
-    def _metric_values(self) -> list[float]:
-        return metric_values(self.position.history, self._options.best_by)
+    @property
+    def learning_rate(self) -> float:
+        """Of the latest step."""
+        return float(self._schedule(max(self.position.stage_step - 1, 0)))
 
-    def _learning_rate(self, step: int) -> float:
-        return float(self._schedule(step))
-
-    def _check_finite(self, loss: float, step: int) -> None:
+    def _check_finite(self, loss: float) -> None:
+        """Raises about the latest step, if a loss is not finite."""
         if math.isfinite(loss):
             return
-        rate = self._learning_rate(step)
+        step, rate = self.position.step, self.learning_rate
         raise ModelError(
-            f"training diverged: received loss={loss} at step {step + 1:,} of {self.total_steps:,}, "
-            f"epoch {step // self._steps_per_epoch + 1}, learning rate {rate:.3g}",
+            f"training diverged: received loss={loss} at step {step:,} of {self.total_steps:,}, "
+            f"epoch {len(self.position.history) + 1}, learning rate {rate:.3g}",
             expected="a finite loss",
-            hint=f"--set trainer.learning_rate={self._options.learning_rate / 3:.2g}, or a longer "
-            "trainer.schedule.warmup_epochs; the last checkpoint before it is kept",
+            hint=f"{_lower(self._options, self.position.stage)}, or a longer trainer.schedule.warmup_epochs; the last "
+            "checkpoint before it is kept",
         )
 
 
@@ -226,6 +295,16 @@ def class_weights(labels: npt.NDArray[np.int64], label_count: int) -> npt.NDArra
     counts = np.bincount(labels, minlength=label_count)
     weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return np.where(counts > 0, weights, 0.0).astype(np.float32)
+
+
+def _lower(options: TrainerOptions, stage: int) -> str:
+    """How to set a third of a stage's learning rate."""
+    lower = f"{options.course[stage].learning_rate / 3:.2g}"
+    return (
+        f"--set trainer.learning_rate={lower}"
+        if options.stages is None
+        else f"a learning_rate of {lower} in trainer.stages, stage {stage}"
+    )
 
 
 def _log_softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -15,6 +15,7 @@ from components.trainer.options import (
     StepSchedule,
     TrainerOptions,
 )
+from components.trainer.stages import Stage
 
 
 class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras publishes no types
@@ -29,39 +30,41 @@ class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[
         return self._schedule(step) * ops.minimum(share, 1.0)
 
 
-def build_schedule(options: TrainerOptions, steps_per_epoch: int) -> Any:
-    """The learning rate by step, as a Keras schedule."""
+def build_schedule(options: TrainerOptions, stage: Stage, steps_per_epoch: int) -> Any:
+    """The learning rate by the steps of a stage, as a Keras schedule."""
     schedule = options.schedule
     warmup_steps = round(schedule.warmup_epochs * steps_per_epoch)
     if isinstance(schedule, CosineSchedule):
         return keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup_steps > 0 else options.learning_rate,
-            decay_steps=max(options.epochs * steps_per_epoch - warmup_steps, 1),
-            warmup_target=options.learning_rate if warmup_steps > 0 else None,
+            initial_learning_rate=0.0 if warmup_steps > 0 else stage.learning_rate,
+            decay_steps=max(stage.epochs * steps_per_epoch - warmup_steps, 1),
+            warmup_target=stage.learning_rate if warmup_steps > 0 else None,
             warmup_steps=warmup_steps,
         )
     if isinstance(schedule, ExponentialSchedule):
         rates: Any = keras.optimizers.schedules.ExponentialDecay(
-            options.learning_rate,
+            stage.learning_rate,
             decay_steps=max(round(schedule.epochs_per_decay * steps_per_epoch), 1),
             decay_rate=schedule.decay_factor,
             staircase=schedule.staircase,
         )
     else:
         if isinstance(schedule, StepSchedule):
-            later = [options.learning_rate * schedule.decay_factor**n for n in range(1, len(schedule.at_epochs) + 1)]
+            later = [stage.learning_rate * schedule.decay_factor**n for n in range(1, len(schedule.at_epochs) + 1)]
         else:
             later = list(schedule.rates)
         # Keras changes the rate after its boundary; here the step at the boundary is the first with the new rate.
         rates = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [round(epoch * steps_per_epoch) - 1 for epoch in schedule.at_epochs], [options.learning_rate, *later]
+            [round(epoch * steps_per_epoch) - 1 for epoch in schedule.at_epochs], [stage.learning_rate, *later]
         )
     return _WarmUp(rates, warmup_steps) if warmup_steps > 0 else rates
 
 
-def build_optimizer(options: TrainerOptions, steps_per_epoch: int, model: keras.Model) -> keras.optimizers.Optimizer:
-    """The optimizer with its schedule, and with its slots for a model's variables."""
-    rate = build_schedule(options, steps_per_epoch)
+def build_optimizer(
+    options: TrainerOptions, stage: Stage, steps_per_epoch: int, model: keras.Model
+) -> keras.optimizers.Optimizer:
+    """A stage's optimizer with its schedule, and with its slots for the variables that are trained."""
+    rate = build_schedule(options, stage, steps_per_epoch)
     match options.optimizer:
         case RMSprop() as chosen:
             optimizer = keras.optimizers.RMSprop(rate, rho=chosen.rho, momentum=chosen.momentum, epsilon=chosen.epsilon)
@@ -79,6 +82,8 @@ def build_optimizer(options: TrainerOptions, steps_per_epoch: int, model: keras.
             optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if id(v) not in decayed])
         case SGD() as chosen:
             optimizer = keras.optimizers.SGD(rate, momentum=chosen.momentum, nesterov=chosen.nesterov)
+    if options.precision == "mixed_float16":  # float16 has no gradients below 6e-8
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
 

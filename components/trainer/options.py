@@ -6,8 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.options import Options
+from components.trainer.stages import ALL, Stage, check_stages
 
 Backbone = Literal["mobilenet_v1", "mobilenet_v2"]
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 InputRange = Literal["-1..1", "0..1", "0..255"]
 
 # The published width multipliers: Howard et al. (arXiv 1704.04861), Sandler et al. (arXiv 1801.04381), and for v2's
@@ -57,7 +59,8 @@ class SGD(Options):
 class _Schedule(Options):
     """What all schedules share: over the first `warmup_epochs` the rate rises in a line from 0.
 
-    The epochs of a schedule are counted from the start of the training; only the cosine begins after the warm-up.
+    The epochs of a schedule are counted from the start of the training, or of its stage where there are stages; only
+    the cosine begins after the warm-up.
     """
 
     warmup_epochs: float = Field(default=0.0, ge=0)
@@ -73,7 +76,7 @@ class ExponentialSchedule(_Schedule):
 
 
 class CosineSchedule(_Schedule):
-    """After the warm-up, half a cosine down to 0 at the last step."""
+    """After the warm-up, half a cosine down to 0 at the last step of the training or stage."""
 
     name: Literal["cosine"]
 
@@ -121,7 +124,10 @@ class BestBy(Options):
 
 
 class EarlyStopping(Options):
-    """Stops when the metric of `best_by` has not improved by more than `min_delta` for `patience_epochs` epochs."""
+    """Stops when the metric of `best_by` has not improved by more than `min_delta` for `patience_epochs` epochs.
+
+    With stages it ends the stage, and the epochs are counted anew in each.
+    """
 
     patience_epochs: int = Field(ge=1)
     min_delta: float = Field(default=0.0, ge=0)
@@ -158,8 +164,12 @@ class TrainerOptions(Options):
       optimizer: the optimizer and its parameters.
       learning_rate: its first, or after warm-up its highest, value.
       schedule: how the learning rate falls.
-      batch_size: images in a step.
+      batch_size: images in a step, over all GPUs.
       epochs: passes over the train split.
+      stages: what is trained when, instead of `epochs` and `learning_rate`; see `Stage`. Each begins with a fresh
+        optimizer, and with its schedule and warm-up from the start.
+      precision: of the activations in training; weights, evaluation and export are always float32.
+      xla: whether XLA compiles the step; on a CPU it makes depthwise convolutions many times slower.
       label_smoothing: share of the probability that is spread over all labels.
       weight_decay: on all kernels but the depthwise ones; an L2 penalty, slim's `scale * sum(w**2) / 2`, or with
         `adamw` a step of `learning_rate * weight_decay * w`.
@@ -180,12 +190,15 @@ class TrainerOptions(Options):
     dropout: float = Field(default=0.001, ge=0, lt=1)
     max_batch_norm_momentum: float = Field(default=0.9997, gt=0, lt=1)
     optimizer: Annotated[RMSprop | Adam | AdamW | SGD, Field(discriminator="name")]
-    learning_rate: float = Field(gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
     schedule: Annotated[
         ExponentialSchedule | CosineSchedule | StepSchedule | PiecewiseSchedule, Field(discriminator="name")
     ]
     batch_size: int = Field(ge=1)
-    epochs: int = Field(ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    stages: tuple[Stage, ...] | None = Field(default=None, min_length=1)
+    precision: Precision = "float32"
+    xla: bool = False
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
     class_balance: Literal["none", "weights", "sampling"] = "none"
@@ -208,3 +221,35 @@ class TrainerOptions(Options):
             if self.initial_weights_range != "-1..1":
                 raise ValueError("initial_weights_range: imagenet's weights take -1..1")
         return self
+
+    @model_validator(mode="after")
+    def _check_course(self) -> Self:
+        single = {"epochs": self.epochs, "learning_rate": self.learning_rate}
+        if self.stages is None:
+            missing = [key for key, value in single.items() if value is None]
+            if missing:
+                raise ValueError(f"{', '.join(missing)}: missing; needed where there are no stages")
+            return self
+        given = [key for key, value in single.items() if value is not None]
+        if given:
+            raise ValueError(f"{', '.join(given)}: each of the stages has its own; leave it out, or the stages")
+        check_stages(self.stages, self.backbone)
+        if isinstance(self.schedule, PiecewiseSchedule):
+            raise ValueError(  # noqa: TRY004  # pydantic turns it into a message about the key
+                "schedule: piecewise states its own rates; with stages take cosine, step or exponential"
+            )
+        if self.initial_weights is None and self.stages[0].train_from != ALL:
+            raise ValueError(
+                f"stages: the blocks below {self.stages[0].train_from} would keep random weights; set initial_weights, "
+                f"or begin with train_from: {ALL}"
+            )
+        return self
+
+    @property
+    def course(self) -> tuple[Stage, ...]:
+        """The stages; where there are none, one of everything."""
+        if self.stages is not None:
+            return self.stages
+        assert self.epochs is not None
+        assert self.learning_rate is not None
+        return (Stage(train_from=ALL, epochs=self.epochs, learning_rate=self.learning_rate),)

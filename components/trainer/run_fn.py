@@ -12,37 +12,19 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import progress
-from components.trainer.checkpoints import CheckpointFolder, Epoch
-from components.trainer.initial_weights import copy_report, start_from
-from components.trainer.input_pipeline import read_split, training_batches
+from components.trainer.checkpoints import CheckpointFolder
+from components.trainer.curves import Curves
+from components.trainer.initial_weights import Outcome, copy_report, start_from
+from components.trainer.input_pipeline import Split, read_split, training_batches
 from components.trainer.job import TrainingJob
 from components.trainer.loop import TrainingLoop, class_weights
 from components.trainer.models.build import build_model
+from components.trainer.pace import Pace, describe_duration
+from components.trainer.replicas import calculating_in, check_shares, describe_devices, share_batches, training_strategy
 from components.trainer.signatures import export
+from components.trainer.stages import HEAD, check_frozen_are_loaded
 
 BEST_WEIGHTS = "best.weights.h5"
-
-
-class _Curves:
-    """TensorBoard's curves of both splits, named as Keras names them."""
-
-    def __init__(self, run_dir: str) -> None:
-        self._train = tf.summary.create_file_writer(f"{run_dir}/train")
-        self._validation = tf.summary.create_file_writer(f"{run_dir}/validation")
-
-    def write(self, number: int, epoch: Epoch) -> None:
-        """Adds one epoch, counted from 0."""
-        with self._train.as_default(number):
-            tf.summary.scalar("epoch_loss", epoch.train_loss)
-            tf.summary.scalar("epoch_accuracy", epoch.train_accuracy)
-            tf.summary.scalar("epoch_learning_rate", epoch.learning_rate)
-        with self._validation.as_default(number):
-            tf.summary.scalar("epoch_loss", epoch.eval_loss)
-            tf.summary.scalar("epoch_accuracy", epoch.eval_accuracy)
-            if epoch.eval_auc is not None:
-                tf.summary.scalar("epoch_auc", epoch.eval_auc)
-        self._train.flush()
-        self._validation.flush()
 
 
 def _glob(patterns: Sequence[str]) -> list[str]:
@@ -69,52 +51,116 @@ def train(
       The model with the best epoch's weights: the averaged ones, if there are averages.
 
     Raises:
-      ConfigError: if a batch is larger than the train split.
+      ConfigError: if a batch is larger than the train split, or cannot be shared equally by the GPUs.
       ModelError: if the training diverges.
       StorageError: if a checkpoint cannot be written or read.
     """
     options = job.trainer
+    strategy = training_strategy()
+    check_shares(options.batch_size, strategy.num_replicas_in_sync)
     keras.utils.set_random_seed(job.seed)
     train_split = read_split(train_files, job.raster_shape, checkpoints.path / "train.rasters")
     eval_split = read_split(eval_files, job.raster_shape, checkpoints.path / "eval.rasters")
+    loop = _start(job, train_split, strategy, checkpoints, run_dir)
+    batches = training_batches(
+        train_split,
+        batch_size=options.batch_size,
+        label_count=job.label_count,
+        augmentation=options.augmentation,
+        seed=job.seed,
+        balanced=options.class_balance == "sampling",
+        first_step=loop.position.step,
+    )
+    curves = Curves(run_dir)
+    for number, epoch in enumerate(loop.position.history):  # TFX has deleted what the killed run had written
+        curves.write_epoch(number, epoch)
+    curves.write_images(next(iter(batches))[0], loop.position.step)
+    mapped = sum(split.rasters.nbytes for split in (train_split, eval_split) if isinstance(split.rasters, np.memmap))
+    teller = _Teller(loop, options.batch_size, curves, 2 * loop.checkpoint_bytes + mapped)
+    shares = iter(share_batches(batches, strategy))
+    while not loop.is_finished:
+        with teller.pace.step():
+            loop.step(*next(shares))
+        teller.tell()
+        is_epoch_over = loop.is_epoch_over
+        if is_epoch_over:
+            epoch, probabilities = loop.finish_epoch(eval_split)
+            number = len(loop.position.history) - 1
+            curves.write_epoch(number, epoch)
+            curves.write_evaluation(number, probabilities, eval_split.labels)
+            logging.info("epoch %d: %s", number + 1, epoch.to_json())
+        if is_epoch_over or loop.position.step % options.checkpoint_interval_steps == 0:
+            checkpoints.write(loop.checkpoint())
+    trained = build_model(job, total_steps=1)  # in float32, whatever the training calculated in
+    trained.set_weights(loop.best)
+    trained.save_weights(f"{run_dir}/{BEST_WEIGHTS}")
+    return trained
+
+
+def _start(
+    job: TrainingJob, train_split: Split, strategy: Any, checkpoints: CheckpointFolder, run_dir: str
+) -> TrainingLoop:
+    """The loop, with its initial weights, or where the checkpoint left it."""
+    options = job.trainer
     steps_per_epoch = math.ceil(train_split.count / options.batch_size)
+    moving = sum(stage.epochs for stage in options.course if stage.train_from != HEAD)
+    with strategy.scope(), calculating_in(options.precision):
+        model = build_model(job, max(moving * steps_per_epoch, 1))
+    report = start_from(model, options, job.side, job.initial_weights_sha256, report_dir=run_dir)
+    if report is not None:
+        fresh = (layer.layer for layer in report.layers if layer.outcome == Outcome.FRESH)
+        check_frozen_are_loaded(fresh, options.course, options.backbone)
     weights = (
         class_weights(train_split.labels, job.label_count)
         if options.class_balance == "weights"
         else np.ones(job.label_count, np.float32)
     )
-    model = build_model(job, options.epochs * steps_per_epoch)
-    start_from(model, options, job.side, job.initial_weights_sha256, report_dir=run_dir)
-    loop = TrainingLoop(model, options, steps_per_epoch, weights)
+    loop = TrainingLoop(model, options, steps_per_epoch, weights, strategy)
     if (checkpoint := checkpoints.read()) is not None:
         loop.restore(checkpoint)
         logging.info("going on after step %d from %s", loop.position.step, checkpoints.path)
-    curves = _Curves(run_dir)
-    for number, epoch in enumerate(loop.position.history):  # TFX has deleted what the killed run had written
-        curves.write(number, epoch)
-    batches = iter(
-        training_batches(
-            train_split,
-            batch_size=options.batch_size,
-            label_count=job.label_count,
-            augmentation=options.augmentation,
-            seed=job.seed,
-            balanced=options.class_balance == "sampling",
-            first_step=loop.position.step,
+        progress.say(f"goes on after step {loop.position.step:,} of {loop.total_steps:,}")
+    return loop
+
+
+class _Teller:
+    """Says how a training goes: on the progress line, in TensorBoard, and once what it will cost.
+
+    Args:
+      loop: the training.
+      batch_size: images in a step.
+      curves: TensorBoard's.
+      disk_bytes: what checkpoints and decoded images take, about.
+    """
+
+    def __init__(self, loop: TrainingLoop, batch_size: int, curves: Curves, disk_bytes: int) -> None:
+        self.pace = Pace(batch_size)
+        self._loop = loop
+        self._batch_size = batch_size
+        self._curves = curves
+        self._disk_bytes = disk_bytes
+
+    def tell(self) -> None:
+        """After every step."""
+        loop, speed = self._loop, self.pace.images_per_second
+        means = loop.means
+        parts = [] if means is None else [f"loss {means[0]:.3f}, accuracy {means[1]:.3f}"]
+        parts += [] if speed is None else [f"{speed:,.0f} images/s"]
+        progress.report(loop.position.step, loop.total_steps, "steps", ", ".join(parts))
+        if speed is not None and self.pace.is_known:
+            progress.say(self._cost(speed))
+        if speed is not None and means is not None and loop.position.step % max(loop.steps_per_epoch // 20, 1) == 0:
+            self._curves.write_step(loop.position.step, *means, speed)
+
+    def _cost(self, speed: float) -> str:
+        loop = self._loop
+        left = loop.total_steps - loop.position.step
+        duration = describe_duration(left * self._batch_size / speed)
+        return (
+            f"{speed:,.0f} images/s on {describe_devices()}: about {duration} "
+            f"for the {left:,} steps to come ({loop.steps_per_epoch:,} an epoch), beside the evaluations; "
+            f"about {self._disk_bytes / 1e6:,.0f} MB on disk"
         )
-    )
-    while not loop.is_finished:
-        loop.step(*next(batches))
-        progress.report(loop.position.step, loop.total_steps, "steps")
-        if loop.is_epoch_over:
-            epoch = loop.finish_epoch(eval_split)
-            curves.write(len(loop.position.history) - 1, epoch)
-            logging.info("epoch %d: %s", len(loop.position.history), epoch.to_json())
-        if loop.is_epoch_over or loop.position.step % options.checkpoint_interval_steps == 0:
-            checkpoints.write(loop.checkpoint())
-    loop.model.set_weights(loop.best)
-    loop.model.save_weights(f"{run_dir}/{BEST_WEIGHTS}")
-    return loop.model
 
 
 def run_fn(fn_args: Any) -> None:

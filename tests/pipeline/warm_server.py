@@ -112,7 +112,7 @@ def die_at_report(node: str, number: int) -> None:
         running.append(self._pipeline_node.node_info.id)
         return launch(self)
 
-    def die_or_go_on(done, total, unit):
+    def die_or_go_on(done, total, unit, detail):
         if running[-1] == node and done == number:
             die()
 

@@ -156,9 +156,9 @@ def test_write_examples_reports_every_image(images, tmp_path):
     listener = lambda *report: reports.append(report)  # noqa: E731
     progress.listen(listener)
     write(images, tmp_path, IN_MEMORY)
-    progress._listeners.remove(listener)
-    assert [done for done, _, _ in reports] == list(range(1, COUNT + 1))
-    assert {report[1:] for report in reports} == {(COUNT, "images")}
+    progress._on_report.remove(listener)
+    assert [done for done, *_ in reports] == list(range(1, COUNT + 1))
+    assert {report[1:] for report in reports} == {(COUNT, "images", "")}
 
 
 @pytest.fixture

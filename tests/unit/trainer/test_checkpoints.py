@@ -33,7 +33,10 @@ def folder(tmp_path, examples):
 def checkpoint(step, count=12):
     arrays = [np.full((2, 3), n + step, np.float32) for n in range(count)]
     return Checkpoint(
-        Position(step=step, loss_sum=0.1, history=(epoch(), epoch(auc=None))), [*arrays, np.array(step)], arrays[:2]
+        Position(step=step, loss_sum=0.1, history=(epoch(), epoch(auc=None))),
+        [*arrays, np.array(step)],
+        arrays[4:6],
+        arrays[:2],
     )
 
 
@@ -43,7 +46,8 @@ def test_checkpoint_reads_back_as_it_was_written_the_latest_one(folder):
         folder.write(checkpoint(step))
     found, expected = folder.read(), checkpoint(2)
     assert found.position == expected.position
-    for arrays, wanted in ((found.variables, expected.variables), (found.best, expected.best)):
+    for part in ("variables", "weights", "best"):
+        arrays, wanted = getattr(found, part), getattr(expected, part)
         assert [a.dtype for a in arrays] == [w.dtype for w in wanted]
         for array, want in zip(arrays, wanted, strict=True):
             np.testing.assert_array_equal(array, want)

@@ -56,7 +56,9 @@ def test_training_loop_averages_every_weight_after_every_step_bit_by_bit():
         ema_decay=0.5,
     )
     model = mobilenet_v1(side=32, channels=1, classes=2, alpha=0.25, batch_norm_momentum=0.5)
-    loop = TrainingLoop(model, settings, steps_per_epoch=20, class_weights=np.ones(2, np.float32))
+    loop = TrainingLoop(
+        model, settings, steps_per_epoch=20, class_weights=np.ones(2, np.float32), strategy=tf.distribute.get_strategy()
+    )
     expected = model.get_weights()
     random = np.random.default_rng(0)
     for step in range(1, 13):  # 0.5 is reached at step 8

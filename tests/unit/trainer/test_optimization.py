@@ -43,24 +43,34 @@ def options(**changes):
     )
 
 
+def schedule_of(settings, steps_per_epoch):
+    (stage,) = settings.course
+    return build_schedule(settings, stage, steps_per_epoch)
+
+
+def optimizer_of(settings, steps_per_epoch, model):
+    (stage,) = settings.course
+    return build_optimizer(settings, stage, steps_per_epoch, model)
+
+
 @pytest.mark.parametrize(
     ("step", "decays"),
     [(0, 0), (2_154, 0), (2_155, 1), (4_309, 1), (4_310, 2), (21_549, 9), (21_550, 10), (51_719, 23)],
 )
 def test_exponential_schedule_falls_at_once_every_2_5_epochs(step, decays):
-    rate = float(build_schedule(options(), STEPS_PER_EPOCH)(step))
+    rate = float(schedule_of(options(), STEPS_PER_EPOCH)(step))
     assert rate == pytest.approx(0.045 * 0.98**decays, rel=1e-5)
 
 
 def test_exponential_schedule_shorter_than_a_step_falls_every_step():
     schedule = ExponentialSchedule(name="exponential", decay_factor=0.5, epochs_per_decay=0.01)
-    rates = build_schedule(options(schedule=schedule), 10)
+    rates = schedule_of(options(schedule=schedule), 10)
     assert [float(rates(step)) for step in range(3)] == pytest.approx([0.045, 0.0225, 0.01125])
 
 
 def test_cosine_schedule_rises_over_the_warmup_and_falls_to_zero():
     settings = options(schedule=CosineSchedule(name="cosine", warmup_epochs=2), learning_rate=0.003, epochs=32)
-    rates = build_schedule(settings, 25)
+    rates = schedule_of(settings, 25)
     expected = {
         0: 0.0,
         1: 0.003 / 50,
@@ -76,13 +86,13 @@ def test_cosine_schedule_rises_over_the_warmup_and_falls_to_zero():
 
 
 def test_cosine_schedule_without_warmup_starts_at_the_top():
-    rates = build_schedule(options(schedule=CosineSchedule(name="cosine"), learning_rate=0.003, epochs=4), 10)
+    rates = schedule_of(options(schedule=CosineSchedule(name="cosine"), learning_rate=0.003, epochs=4), 10)
     assert [float(rates(step)) for step in (0, 20, 40)] == pytest.approx([0.003, 0.0015, 0.0], abs=1e-8)
 
 
 def test_cosine_schedule_of_a_fraction_of_an_epoch_rounds_to_steps():
     settings = options(schedule=CosineSchedule(name="cosine", warmup_epochs=0.5), learning_rate=0.1, epochs=1)
-    assert [float(build_schedule(settings, 4)(step)) for step in (0, 1, 2, 3, 4)] == pytest.approx(
+    assert [float(schedule_of(settings, 4)(step)) for step in (0, 1, 2, 3, 4)] == pytest.approx(
         [0.0, 0.05, 0.1, 0.05, 0.0], abs=1e-7
     )
 
@@ -90,26 +100,26 @@ def test_cosine_schedule_of_a_fraction_of_an_epoch_rounds_to_steps():
 @pytest.mark.parametrize("warmup_epochs", [4.0, 7.0])
 def test_cosine_schedule_all_warmup_is_still_a_schedule(warmup_epochs):
     settings = options(schedule=CosineSchedule(name="cosine", warmup_epochs=warmup_epochs), epochs=4)
-    rates = build_schedule(settings, 10)
+    rates = schedule_of(settings, 10)
     assert float(rates(10)) == pytest.approx(0.045 / warmup_epochs)
 
 
 def test_exponential_schedule_without_staircase_falls_evenly():
     schedule = ExponentialSchedule(name="exponential", decay_factor=0.5, epochs_per_decay=2, staircase=False)
-    rates = build_schedule(options(schedule=schedule, learning_rate=0.1), 10)
+    rates = schedule_of(options(schedule=schedule, learning_rate=0.1), 10)
     assert [float(rates(step)) for step in (0, 10, 20)] == pytest.approx([0.1, 0.1 * 0.5**0.5, 0.05])
 
 
 def test_step_schedule_falls_by_its_factor_at_each_epoch():
     schedule = StepSchedule(name="step", decay_factor=0.1, at_epochs=(2, 3.5))
-    rates = build_schedule(options(schedule=schedule, learning_rate=0.1), 10)
+    rates = schedule_of(options(schedule=schedule, learning_rate=0.1), 10)
     found = [float(rates(step)) for step in (0, 19, 20, 34, 35, 1_000)]
     assert found == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
 def test_piecewise_schedule_has_the_rates_of_mlperf_tiny():
     schedule = PiecewiseSchedule(name="piecewise", at_epochs=(20, 30), rates=(5e-4, 2.5e-4))
-    rates = build_schedule(options(schedule=schedule, learning_rate=1e-3), 100)
+    rates = schedule_of(options(schedule=schedule, learning_rate=1e-3), 100)
     found = [float(rates(step)) for step in (0, 1_999, 2_000, 2_999, 3_000, 4_999)]
     assert found == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4])
 
@@ -133,7 +143,7 @@ def test_piecewise_schedule_has_the_rates_of_mlperf_tiny():
     ids=["exponential", "step", "piecewise"],
 )
 def test_schedule_with_warmup_rises_in_a_line_into_its_own_course(schedule, expected):
-    rates = build_schedule(options(schedule=schedule, learning_rate=0.1), 10)
+    rates = schedule_of(options(schedule=schedule, learning_rate=0.1), 10)
     assert {step: float(rates(step)) for step in expected} == pytest.approx(expected, abs=1e-7)
 
 
@@ -157,7 +167,7 @@ def one_weight():
 def after_steps(optimizer, gradients, **changes):
     """The weight, 1 at first, after a step for each gradient at a rate of 0.045."""
     model, weight = one_weight()
-    built = build_optimizer(options(optimizer=optimizer, **changes), STEPS_PER_EPOCH, model)
+    built = optimizer_of(options(optimizer=optimizer, **changes), STEPS_PER_EPOCH, model)
     for gradient in gradients:
         built.apply([tf.constant([[gradient]])], [weight])
     return float(weight[0, 0])
@@ -224,7 +234,7 @@ def test_weight_decay_of_adamw_moves_exactly_the_decayed_kernels():
     model = mobilenet_v1(side=32, channels=1, classes=2, alpha=0.25, weight_decay=l2_penalty(settings))
     assert model.losses == []
     before = {weight.path: weight.numpy() for weight in model.trainable_weights}
-    optimizer = build_optimizer(settings, STEPS_PER_EPOCH, model)
+    optimizer = optimizer_of(settings, STEPS_PER_EPOCH, model)
     optimizer.apply([tf.zeros_like(weight.value) for weight in model.trainable_weights], model.trainable_weights)
     decayed = {kernel.path for kernel in decayed_kernels(model)}
     for weight in model.trainable_weights:
@@ -237,7 +247,7 @@ def test_weight_decay_of_adamw_moves_exactly_the_decayed_kernels():
 def test_l2_penalty_of_the_other_optimizers_is_slims_scale(optimizer):
     assert l2_penalty(options(optimizer=optimizer, weight_decay=4e-5)) == 4e-5
     model, _ = one_weight()
-    assert build_optimizer(options(optimizer=optimizer, weight_decay=4e-5), 10, model).weight_decay is None
+    assert optimizer_of(options(optimizer=optimizer, weight_decay=4e-5), 10, model).weight_decay is None
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def listening(listener):
     try:
         yield
     finally:
-        progress._listeners.remove(listener)
+        progress._on_report.remove(listener)
 
 
 class Trained:
@@ -86,7 +86,7 @@ class Trained:
         files = split_files(data, "train"), split_files(data, "eval")
         self.checkpoints = CheckpointFolder(run_dir.parent / f"{run_dir.name}-checkpoints", [job.to_json()], files[0])
 
-        def listener(done, total, unit):
+        def listener(done, total, unit, detail):
             self.reports.append((done, total, unit))
             if done == stop:
                 raise Killed
@@ -326,7 +326,7 @@ def test_train_on_a_full_disk_is_a_storage_error_and_keeps_the_earlier_checkpoin
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
 
-    def fill_the_disk(done, total, unit):
+    def fill_the_disk(done, total, unit, detail):
         if done == 3:
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
 
