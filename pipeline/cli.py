@@ -11,7 +11,7 @@ import typer
 
 from components.errors import VwwError
 from pipeline.commands.data import data, download_coco, labels, sample_data
-from pipeline.commands.models import inspect
+from pipeline.commands.models import evaluate, inspect, tensorboard
 from pipeline.commands.releases import releases
 from pipeline.commands.run import demo, run
 
@@ -49,6 +49,8 @@ app.command()(run)
 app.command("sample-data")(sample_data)
 app.command("download-coco")(download_coco)
 app.command()(inspect)
+app.command()(evaluate)
+app.command()(tensorboard)
 app.add_typer(labels, name="labels")
 app.add_typer(data, name="data")
 app.add_typer(releases, name="releases")

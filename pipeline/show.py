@@ -15,6 +15,7 @@ from components.quantization.inspect import OpUse
 from components.verdicts import Gate
 from pipeline.config import RunConfig
 from pipeline.console import print_table
+from pipeline.evaluation.report import EvaluationReport
 from pipeline.report.data_tables import print_examples
 
 _TFLM_TIME_LIMIT_S = 60.0
@@ -105,6 +106,23 @@ def show_flatbuffer(file: Path, *, as_json: bool) -> None:
     _print_ops(report.ops)
     if run.failure is not None:
         sys.stdout.write(f"TFLite Micro: {run.failure}\n")
+
+
+def print_evaluation(report: EvaluationReport) -> None:
+    """One row for every slice, the whole split first."""
+    names = [name for name in report.slices[0].metrics if name != "example_count"]
+    print_table(
+        f"{report.model}, {report.split} split",
+        ["slice", "images", *(name.replace("_", " ") for name in names)],
+        [
+            [
+                row.slice or "all",
+                _count(round(row.metrics["example_count"] or 0)),
+                *("-" if (value := row.metrics.get(name)) is None else f"{value:.4f}" for name in names),
+            ]
+            for row in report.slices
+        ],
+    )
 
 
 def list_releases(uri: str) -> None:

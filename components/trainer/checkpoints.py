@@ -28,6 +28,7 @@ from components.options import Options
 FILE_NAME = "checkpoint.npz"
 _STAGING_NAME = f".{FILE_NAME}"
 _POSITION = "position"
+_JOB = "job"
 _PARTS = ("variables", "weights", "best")
 
 
@@ -91,16 +92,18 @@ class CheckpointFolder:
 
     Args:
       root: folder of the checkpoints of all jobs.
-      identity: of the job, the code and whatever else a checkpoint must not outlive.
+      job: the `TrainingJob` as JSON.
+      code_digest: of the code; a checkpoint must not outlive it.
       files: the examples; their content is part of the digest.
 
     Attributes:
       path: the job's own folder; it exists once something was written.
     """
 
-    def __init__(self, root: Path, identity: Sequence[str], files: Sequence[str]) -> None:
+    def __init__(self, root: Path, job: str, code_digest: str, files: Sequence[str]) -> None:
+        self._job = job
         digest = hashlib.sha256()
-        for text in identity:
+        for text in (job, code_digest):
             digest.update(f"{text}\0".encode())
         for file in files:
             with Path(file).open("rb") as examples:
@@ -115,7 +118,8 @@ class CheckpointFolder:
         """
         content = io.BytesIO()
         arrays = {f"{part}_{n:05d}": array for part in _PARTS for n, array in enumerate(getattr(checkpoint, part))}
-        np.savez(content, allow_pickle=False, **{_POSITION: np.array(checkpoint.position.to_json())}, **arrays)
+        texts = {_POSITION: np.array(checkpoint.position.to_json()), _JOB: np.array(self._job)}
+        np.savez(content, allow_pickle=False, **texts, **arrays)
         staging = self.path / _STAGING_NAME
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -141,25 +145,29 @@ class CheckpointFolder:
           StorageError: if it is damaged.
         """
         path = self.path / FILE_NAME
-        if not path.exists():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return Checkpoint(
-                    position=Position.from_json(str(arrays[_POSITION])),
-                    **{
-                        part: [arrays[name] for name in sorted(arrays.files) if name.startswith(f"{part}_")]
-                        for part in _PARTS
-                    },
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise StorageError(
-                f"{path} is no checkpoint, or a damaged one: {error}",
-                hint=f"delete {self.path} to train from the start",
-            ) from error
+        return read_checkpoint(path)[1] if path.exists() else None
 
     def delete(self) -> None:
         """Removes the folder and all in it, and the one above it if nothing else is there."""
         shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):  # another config's checkpoints
             self.path.parent.rmdir()
+
+
+def read_checkpoint(path: Path) -> tuple[str, Checkpoint]:
+    """Reads a checkpoint file, also of a training that goes on: the job as JSON, and the checkpoint.
+
+    Raises:
+      StorageError: if it is none, or a damaged one.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            parts = {
+                part: [arrays[name] for name in sorted(arrays.files) if name.startswith(f"{part}_")] for part in _PARTS
+            }
+            return str(arrays[_JOB]), Checkpoint(Position.from_json(str(arrays[_POSITION])), **parts)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise StorageError(
+            f"{path} is no checkpoint, or a damaged one: {error}",
+            hint=f"delete {path.parent} to train from the start",
+        ) from error

@@ -174,7 +174,7 @@ def run_fn(fn_args: Any) -> None:
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     train_files, eval_files = _glob(fn_args.train_files), _glob(fn_args.eval_files)
     checkpoints = CheckpointFolder(
-        Path(custom["checkpoint_root"]), [custom["job"], custom["code_digest"]], [*train_files, *eval_files]
+        Path(custom["checkpoint_root"]), custom["job"], custom["code_digest"], [*train_files, *eval_files]
     )
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     model = train(TrainingJob.from_json(custom["job"]), train_files, eval_files, fn_args.model_run_dir, checkpoints)

@@ -1,9 +1,12 @@
-"""`vww inspect`: looking at a model file."""
+"""`vww inspect`, `evaluate` and `tensorboard`: looking at models, trained or in training."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pipeline.commands.arguments import ConfigFile, Overrides
 
 
 def inspect(
@@ -14,3 +17,73 @@ def inspect(
     from pipeline.show import show_flatbuffer
 
     show_flatbuffer(file, as_json=as_json)
+
+
+def evaluate(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="A release, .tflite, .keras, .h5, SavedModel, or a checkpoint, of a running training too.",
+        ),
+    ],
+    config_file: ConfigFile,
+    *,
+    overrides: Overrides = None,
+    split: Annotated[str, typer.Option(metavar="train|eval|test", help="The images to judge it on.")] = "eval",
+    input_range: Annotated[
+        str,
+        typer.Option(metavar="-1..1|0..1|0..255", help="Black..white of a float model that was trained elsewhere."),
+    ] = "-1..1",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Judge any model on CONFIG's images, with the metrics and slices of the Evaluator."""
+    import os
+
+    from components.errors import ConfigError
+    from components.features import SPLITS
+    from pipeline.config import read_config
+
+    config = read_config(config_file, overrides or ())
+    for option, value, allowed in (
+        ("--split", split, SPLITS),
+        ("--input-range", input_range, ("-1..1", "0..1", "0..255")),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"{option} received {value!r}", expected=f"one of {', '.join(allowed)}")
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+
+    from pipeline.console import RunView
+    from pipeline.evaluation.evaluate import evaluate as judge
+    from pipeline.show import print_evaluation
+
+    with RunView() as view:
+        report = judge(config, what, split, view, input_range=input_range)
+    if as_json:
+        sys.stdout.write(report.to_json() + "\n")
+    else:
+        print_evaluation(report)
+
+
+def tensorboard(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder (run.root), or its config.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to serve it.")] = 6006,
+) -> None:
+    """Open TensorBoard on the trainings of RUN, running or finished."""
+    import os
+
+    from components.errors import ConfigError
+    from pipeline.config import read_config
+
+    root = Path(run if Path(run).is_dir() else read_config(run).run.root)
+    logs = root / "artifacts" / "Trainer" / "model_run"
+    if not any(logs.glob("*")):
+        raise ConfigError(
+            f"{root} holds no training yet: {logs} is empty or missing",
+            expected="run.root of a run whose Trainer has begun",
+            hint="vww run CONFIG makes one",
+        )
+    typer.echo(f"{logs}: http://localhost:{port}", err=True)
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--port", str(port)]
+    os.execv(sys.executable, command)  # noqa: S606  # Ctrl-C is then TensorBoard's

@@ -27,7 +27,7 @@ def examples(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path, examples):
-    return CheckpointFolder(tmp_path / "checkpoints", ["job", "code"], [str(examples)])
+    return CheckpointFolder(tmp_path / "checkpoints", "job", "code", [str(examples)])
 
 
 def checkpoint(step, count=12):
@@ -74,18 +74,18 @@ def test_checkpoint_damaged_is_a_storage_error_that_says_what_to_delete(folder, 
 
 def test_checkpoint_folder_that_cannot_be_made_is_a_storage_error(examples):
     with pytest.raises(StorageError, match=r"cannot be written: Not a directory: step=7"):
-        CheckpointFolder(examples / "below a file", [], []).write(checkpoint(7))
+        CheckpointFolder(examples / "below a file", "job", "code", []).write(checkpoint(7))
 
 
 def test_checkpoint_folder_follows_job_code_and_the_content_of_the_examples(tmp_path, examples, folder):
     def path(*identity):
-        return CheckpointFolder(tmp_path / "checkpoints", identity, [str(examples)]).path
+        return CheckpointFolder(tmp_path / "checkpoints", *identity, [str(examples)]).path
 
     copy = tmp_path / "copy"
     copy.write_bytes(examples.read_bytes())
     assert path("job", "code") == folder.path
-    assert CheckpointFolder(tmp_path / "checkpoints", ["job", "code"], [str(copy)]).path == folder.path
-    assert len({folder.path, path("job", "other"), path("other", "code"), path("jobcode")}) == 4
+    assert CheckpointFolder(tmp_path / "checkpoints", "job", "code", [str(copy)]).path == folder.path
+    assert len({folder.path, path("job", "other"), path("other", "code"), path("jobcode", "")}) == 4
     examples.write_bytes(b"imagesX")
     assert path("job", "code") != folder.path
 

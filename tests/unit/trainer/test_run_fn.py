@@ -84,7 +84,9 @@ class Trained:
         self.run_dir = run_dir
         self.reports = []
         files = split_files(data, "train"), split_files(data, "eval")
-        self.checkpoints = CheckpointFolder(run_dir.parent / f"{run_dir.name}-checkpoints", [job.to_json()], files[0])
+        self.checkpoints = CheckpointFolder(
+            run_dir.parent / f"{run_dir.name}-checkpoints", job.to_json(), "code", files[0]
+        )
 
         def listener(done, total, unit, detail):
             self.reports.append((done, total, unit))
@@ -285,7 +287,7 @@ def test_train_diverging_stops_at_once_and_keeps_the_last_good_checkpoint(data, 
     with pytest.raises(ModelError, match=r"loss=\S+ at step \d+ of 12, epoch 1, learning rate [\d.]+e\+\d+") as caught:
         Trained(data, make_folder(tmp_path / "run"), job)
     assert "--set trainer.learning_rate=3.3e+29" in caught.value.hint
-    checkpoints = CheckpointFolder(tmp_path / "run-checkpoints", [job.to_json()], split_files(data, "train"))
+    checkpoints = CheckpointFolder(tmp_path / "run-checkpoints", job.to_json(), "code", split_files(data, "train"))
     kept = checkpoints.read()
     assert kept is None or all(np.isfinite(array).all() for array in kept.variables)
 
@@ -333,7 +335,7 @@ def test_train_on_a_full_disk_is_a_storage_error_and_keeps_the_earlier_checkpoin
     with listening(fill_the_disk), pytest.raises(StorageError, match="run-checkpoints") as caught:
         Trained(data, make_folder(tmp_path / "run"), job)
     assert "step=3" in caught.value.message
-    checkpoints = CheckpointFolder(tmp_path / "run-checkpoints", [job.to_json()], split_files(data, "train"))
+    checkpoints = CheckpointFolder(tmp_path / "run-checkpoints", job.to_json(), "code", split_files(data, "train"))
     assert checkpoints.read().position.step == 2
     assert [path.name for path in checkpoints.path.iterdir()] == [FILE_NAME]
 

@@ -1,0 +1,289 @@
+"""Whatever holds a trained classifier, as a function from 8-bit rasters to probabilities.
+
+.../version/            a release, in a folder or gs://; `latest` stands for the promoted one
+model.tflite            quantized or not
+saved_model/            a SavedModel with the pixels signature, or one float image input
+model.keras, model.h5   a whole Keras model
+checkpoint.npz          of a training, finished or not; averaged weights where there are averages
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components import features, pixels
+from components.errors import ModelError
+from components.pusher.release import LATEST_NAME, MANIFEST_NAME
+from components.pusher.release_store import GCS_SCHEME, open_store
+from components.quantization.contracts import TensorContract
+from components.quantization.inspect import inspect_flatbuffer
+from components.quantization.metrics import dequantize
+from components.quantization.reference import run_reference
+from components.quantization.tflm import run_under_tflm
+from components.trainer.options import InputRange
+
+Rasters = npt.NDArray[np.uint8]
+Answers = npt.NDArray[np.float64]
+
+_BATCH = 64
+_TFLM_START_S, _TFLM_IMAGE_S = 60.0, 2.0
+_WIDTH: dict[InputRange, float] = {"-1..1": 2.0, "0..1": 1.0, "0..255": 255.0}
+_GRID_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model that can be judged.
+
+    Attributes:
+      description: what it is, for a person.
+      shape: [height, width, channels] of its rasters.
+      answer: from uint8 [n, *shape] to its output, float64 [n, columns].
+    """
+
+    description: str
+    shape: tuple[int, int, int]
+    answer: Callable[[Rasters], Answers]
+
+
+def open_classifier(what: str, input_range: InputRange) -> Classifier:
+    """Opens a model by what it is; see the module.
+
+    Args:
+      what: path, or `gs://…` of a release.
+      input_range: black..white of a float input that was trained elsewhere.
+
+    Raises:
+      ModelError: if it is none of these, or cannot be fed images.
+      ReleaseError: if there is no such release.
+      StorageError: if a checkpoint is damaged.
+    """
+    path = Path(what)
+    if what.startswith(GCS_SCHEME) or (path / MANIFEST_NAME).exists() or path.name == LATEST_NAME:
+        return _of_release(what)
+    if path.suffix == ".tflite" and path.is_file():
+        return _of_flatbuffer(path.read_bytes(), path.name, input_range)
+    if path.suffix == ".npz" and path.is_file():
+        return _of_checkpoint(path)
+    if (path / "checkpoint.npz").exists():
+        return _of_checkpoint(path / "checkpoint.npz")
+    for folder in (path, path / "Format-Serving"):
+        if (folder / "saved_model.pb").exists():
+            return _of_saved_model(folder, input_range)
+    if path.suffix in {".keras", ".h5"} and path.is_file():
+        return _of_keras(path, input_range)
+    raise ModelError(
+        f"{what}: {'not a model' if path.exists() else 'nothing is there'}",
+        expected="a release's folder, a .tflite, .keras or .h5 file, a SavedModel's folder or a checkpoint.npz",
+        hint="`vww releases list` names releases; those of a run lie below run.root, checkpoints of a training that "
+        "goes on in run.root/checkpoints",
+    )
+
+
+def probabilities(answers: Answers) -> Answers:
+    """A model's answers as probabilities: as they are, by softmax of logits, or of a single column p as (1 - p, p).
+
+    Args:
+      answers: finite float [n, columns].
+
+    Returns:
+      Float64 [n, labels], each row adding up to 1.
+    """
+    if answers.shape[1] == 1:
+        if answers.min() < 0 or answers.max() > 1:
+            answers = 1.0 / (1.0 + np.exp(-answers))
+        return np.concatenate([1.0 - answers, answers], axis=1)
+    # An int8 output of 256 codes is off by up to half a code in every column.
+    sums = answers.sum(axis=1)
+    if answers.min() >= 0 and np.allclose(sums, 1.0, atol=0.01 * answers.shape[1]):
+        return np.asarray(answers / sums[:, np.newaxis])
+    shifted = np.exp(answers - answers.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def _of_release(what: str) -> Classifier:
+    parts = what.rstrip("/").rsplit("/", 2)
+    if len(parts) < 3:
+        uri, model, version = str(Path(what).resolve().parents[1]), *Path(what).resolve().parts[-2:]
+    else:
+        uri, model, version = parts
+    store = open_store(uri)
+    if version == LATEST_NAME:
+        promoted = store.latest(model)
+        if promoted is None:
+            raise ModelError(f"{what}: nothing was promoted", hint=f"vww releases list --uri {uri}")
+        version = promoted
+    manifest = store.read_manifest(model, version)
+    (name,) = (path for path in manifest.files if path.endswith(".tflite") and "/" not in path)
+    content = store.read_file(model, version, name)
+    return _of_flatbuffer(content, f"{name} of release {model} {version}", "-1..1")
+
+
+def _of_flatbuffer(content: bytes, name: str, input_range: InputRange) -> Classifier:
+    report = inspect_flatbuffer(content)
+    source, output = report.inputs[0], report.outputs[0]
+    shape = _image_shape(source.shape, name)
+    interpreter, run = _find_interpreter(content, np.zeros((1, *shape), source.dtype))
+
+    def answer(rasters: Rasters) -> Answers:
+        codes = run(_feed(rasters, source, input_range))
+        return np.asarray(dequantize(codes, output).reshape(len(codes), -1), np.float64)
+
+    return Classifier(f"{name}, {source.dtype} under {interpreter}", shape, answer)
+
+
+def _find_interpreter(content: bytes, image: npt.NDArray[Any]) -> tuple[str, Callable[[npt.NDArray[Any]], Any]]:
+    """The reference kernels, or TFLite Micro for a file that only it takes, such as a slimmed one.
+
+    Raises:
+      ModelError: if neither can run the file.
+    """
+    try:
+        run_reference(content, image)
+    except ModelError as error:
+        tried = run_under_tflm(content, image, time_limit_s=_TFLM_START_S)
+        if tried.failure is not None:
+            raise ModelError(
+                f"neither the reference interpreter nor TFLite Micro runs the file: {error.message}; {tried.failure}",
+                expected="a model of operators that one of them has",
+            ) from error
+        return "TFLite Micro (LiteRT refuses the file)", lambda images: _under_tflm(content, images)
+    return "the reference kernels", lambda images: run_reference(content, images)
+
+
+def _under_tflm(content: bytes, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    run = run_under_tflm(content, images, time_limit_s=_TFLM_START_S + _TFLM_IMAGE_S * len(images))
+    if run.outputs is None:
+        raise ModelError(f"TFLite Micro stopped: {run.failure}", expected=f"answers to {len(images):,} images")
+    return run.outputs
+
+
+def _feed(rasters: Rasters, source: TensorContract, input_range: InputRange) -> npt.NDArray[Any]:
+    """Rasters as an input wants them.
+
+    An 8-bit input whose codes span one of the known ranges takes the pixels themselves, as on a device: p - 128 of
+    int8, p of uint8.
+    """
+    if source.scale is None or source.zero_point is None:
+        return np.asarray(_scale(rasters.astype(np.float32), input_range), source.dtype)
+    span = 255 * source.scale
+    if any(abs(span / width - 1) < _GRID_TOLERANCE for width in _WIDTH.values()):
+        return pixels.quantize(rasters) if source.dtype == "int8" else rasters.astype(source.dtype)
+    codes = np.round(_scale(rasters.astype(np.float32), input_range) / source.scale) + source.zero_point
+    limits = np.iinfo(source.dtype)
+    return np.asarray(np.clip(codes, limits.min, limits.max), source.dtype)
+
+
+def _scale(images: Any, input_range: InputRange) -> Any:
+    """Pixels of 0 to 255 to what a float model was trained with."""
+    return {"-1..1": pixels.normalize(images), "0..1": images / 255.0, "0..255": images}[input_range]
+
+
+def _of_saved_model(folder: Path, input_range: InputRange) -> Classifier:
+    import tensorflow as tf
+
+    model: Any = tf.saved_model.load(str(folder))
+    own = features.PIXELS_SIGNATURE in model.signatures
+    name = features.PIXELS_SIGNATURE if own else features.SERVING_SIGNATURE
+    if name not in model.signatures:
+        raise ModelError(
+            f"{folder} has no signature {name!r}: received {sorted(model.signatures)}",
+            expected=f"the signature {features.PIXELS_SIGNATURE!r}, or {features.SERVING_SIGNATURE!r} of one image",
+        )
+    signature = model.signatures[name]
+    specs = signature.structured_input_signature[1]
+    images = {key: spec for key, spec in specs.items() if spec.shape.rank == 4 and spec.dtype == tf.float32}
+    if len(specs) != 1 or not images:
+        raise ModelError(
+            f"{folder}: signature {name!r} takes {', '.join(str(spec) for spec in specs.values())}",
+            expected="one float32 tensor of images, [n, height, width, channels]",
+        )
+    ((key, spec),) = images.items()
+    shape = spec.shape.as_list()
+
+    def predict(share: Any) -> Any:
+        return next(iter(signature(**{key: share}).values()))
+
+    return Classifier(
+        f"SavedModel {folder}, signature {name}",
+        _image_shape(tuple(shape), str(folder)),
+        _in_batches(predict, "-1..1" if own else input_range, 1 if shape[0] == 1 else _BATCH),
+    )
+
+
+def _of_keras(path: Path, input_range: InputRange) -> Classifier:
+    import keras
+
+    class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]  # Keras publishes no types
+        """Keras 2 wrote `groups: 1` into files, which Keras 3 does not know."""
+
+        def __init__(self, *args: Any, groups: int = 1, **options: Any) -> None:
+            assert groups == 1
+            super().__init__(*args, **options)
+
+    try:
+        model = keras.models.load_model(path, compile=False, custom_objects={"DepthwiseConv2D": DepthwiseConv2D})
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{path} is no whole Keras model: {error}",
+            expected="a file that keras.models.load_model reads, its architecture included",
+            hint="weights alone can start a training: trainer.initial_weights",
+        ) from error
+    return Classifier(
+        f"Keras model {path.name}",
+        _image_shape(tuple(model.input_shape), path.name),
+        _in_batches(lambda images: model(images, training=False), input_range, _BATCH),
+    )
+
+
+def _of_checkpoint(path: Path) -> Classifier:
+    from components.trainer.checkpoints import read_checkpoint
+    from components.trainer.job import TrainingJob
+    from components.trainer.models.build import build_model
+
+    text, checkpoint = read_checkpoint(path)
+    job = TrainingJob.from_json(text)
+    model = build_model(job, total_steps=1)
+    model.set_weights(checkpoint.weights)
+    averaged = "" if job.trainer.ema_decay is None else ", averaged weights"
+    return Classifier(
+        f"checkpoint after step {checkpoint.position.step:,}{averaged}",
+        job.raster_shape,
+        _in_batches(lambda images: model(images, training=False), "-1..1", _BATCH),
+    )
+
+
+def _in_batches(predict: Callable[[Any], Any], input_range: InputRange, size: int) -> Callable[[Rasters], Answers]:
+    """A TensorFlow model's answers, batch by batch."""
+    import tensorflow as tf
+
+    def answer(rasters: Rasters) -> Answers:
+        shares = (rasters[start : start + size] for start in range(0, len(rasters), size))
+        return np.concatenate(
+            [
+                np.asarray(predict(tf.constant(_scale(share.astype(np.float32), input_range))), np.float64).reshape(
+                    len(share), -1
+                )
+                for share in shares
+            ]
+        )
+
+    return answer
+
+
+def _image_shape(shape: tuple[Any, ...], name: str) -> tuple[int, int, int]:
+    """The [height, width, channels] of an input of four dimensions.
+
+    Raises:
+      ModelError: if it is no square image of one or three channels.
+    """
+    if len(shape) != 4 or None in shape[1:] or shape[1] != shape[2] or shape[3] not in (1, 3):
+        raise ModelError(
+            f"{name} takes an input of shape {list(shape)}",
+            expected="square images of one or three channels: [n, side, side, 1 or 3]",
+        )
+    return int(shape[1]), int(shape[2]), int(shape[3])

@@ -1,0 +1,33 @@
+"""What `vww evaluate` finds."""
+
+from components.options import Options
+
+
+class SliceMetrics(Options):
+    """What the Evaluator measures on a slice.
+
+    Attributes:
+      slice: bucket of the largest labelled object's area fraction; empty for the whole split.
+      metrics: by the Evaluator's names; None where one is not defined, such as the AUC of a slice of one label.
+    """
+
+    slice: str
+    metrics: dict[str, float | None]
+
+
+class EvaluationReport(Options):
+    """How a model did on a split.
+
+    Attributes:
+      model: what was judged.
+      split: on which split.
+      labels: names, in order.
+      left_out: images whose bytes are bad; a run would quarantine them.
+      slices: the whole split first.
+    """
+
+    model: str
+    split: str
+    labels: tuple[str, ...]
+    left_out: int
+    slices: tuple[SliceMetrics, ...]
