@@ -88,11 +88,21 @@ def probabilities(answers: Answers) -> Answers:
     """A model's answers as probabilities: as they are, by softmax of logits, or of a single column p as (1 - p, p).
 
     Args:
-      answers: finite float [n, columns].
+      answers: float [n, columns].
 
     Returns:
       Float64 [n, labels], each row adding up to 1.
+
+    Raises:
+      ModelError: if an answer is not finite.
     """
+    bad = np.count_nonzero(~np.isfinite(answers).all(axis=1))
+    if bad:
+        raise ModelError(
+            f"{bad:,} of {len(answers):,} answers are not finite",
+            expected="numbers",
+            hint="the weights diverged, or the model was converted without them",
+        )
     if answers.shape[1] == 1:
         if answers.min() < 0 or answers.max() > 1:
             answers = 1.0 / (1.0 + np.exp(-answers))

@@ -1,0 +1,80 @@
+"""`vww evaluate` and `vww tensorboard` on what a run left behind, against what the run itself measured."""
+
+import json
+import socket
+import urllib.request
+
+import pytest
+
+from components.features import EVAL
+
+
+def judge(vww, released, what, *arguments):
+    code, stdout, stderr = vww("evaluate", what, released.config_file, "--json", *arguments)
+    assert code == 0, stderr
+    report = json.loads(stdout)
+    return {row["slice"]: row["metrics"] for row in report["slices"]}
+
+
+def test_evaluate_saved_model_gives_the_evaluators_metrics_and_slices(released, vww):
+    slices = judge(vww, released, released.output("Trainer", "model"))
+    whole = released.outcome.float_metrics
+    assert slices[""]["example_count"] == whole.examples
+    assert slices[""]["accuracy"] == pytest.approx(whole.accuracy, abs=1e-6)
+    assert slices[""]["auc_1"] == pytest.approx(whole.auc, abs=1e-6)
+    assert set(slices) == {"", *released.outcome.float_slices}
+    for name, metrics in released.outcome.float_slices.items():
+        assert slices[name]["example_count"] == metrics.examples
+        assert slices[name]["accuracy"] == pytest.approx(metrics.accuracy, abs=1e-6)
+        assert slices[name]["auc_1"] is None
+
+
+def test_evaluate_release_gives_the_accuracy_that_was_gated(released, vww):
+    manifest = json.loads((released.release / "manifest.json").read_text())
+    slices = judge(vww, released, released.release.parent / "latest")
+    assert slices[""]["accuracy"] == pytest.approx(manifest["int8_metrics"][EVAL]["accuracy"], abs=1e-6)
+    assert slices[""]["example_count"] == manifest["int8_metrics"][EVAL]["examples"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("no.tflite", "--split", "eval"), "nothing is there"),
+        (("no.tflite", "--split", "test"), "the test split holds no image"),
+        (("no.tflite", "--split", "val"), "--split received 'val'"),
+        (("no.tflite", "--input-range", "0-1"), "--input-range received '0-1'"),
+    ],
+)
+def test_evaluate_bad_arguments_are_refused(released, vww, arguments, said):
+    what, *options = arguments
+    code, stdout, stderr = vww("evaluate", what, released.config_file, *options)
+    assert code == 1
+    assert not stdout
+    assert said in stderr
+
+
+def test_tensorboard_serves_the_curves_of_a_run(released, start_vww, wait_until):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = start_vww("tensorboard", released.config.run.root, "--port", port)
+    answers = []
+
+    def answered():
+        assert command.process.poll() is None, command.stderr
+        try:
+            with urllib.request.urlopen(f"http://localhost:{port}/data/runs", timeout=5) as answer:
+                answers.append(json.load(answer))
+        except OSError:
+            return False
+        return len(answers[-1]) > 1
+
+    wait_until(answered, 120)
+    command.end()
+    assert {name.partition("/")[2] for name in answers[-1]} >= {"train", "validation"}
+
+
+def test_tensorboard_of_a_run_without_training_says_so(vww, tmp_path):
+    code, _, stderr = vww("tensorboard", tmp_path)
+    assert code == 1
+    assert "holds no training yet" in stderr
