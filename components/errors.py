@@ -3,7 +3,7 @@
     VwwError                exit code 1
     ├── ConfigError         exit code 2: the command line or the config file
     ├── DataError           annotations, images, splits
-    ├── GateError           exit code 3: a gate that refuses before there is a model
+    ├── GateError           exit code 3: a gate that refuses before anything is trained
     ├── ModelError          a flatbuffer or SavedModel that cannot be read, converted or run
     ├── ReleaseError        the release store, or a release in it
     ├── StorageError        a disk or bucket that refuses to be written
@@ -69,7 +69,7 @@ class DataError(VwwError):
 
 
 class GateError(VwwError):
-    """A gate refuses the data before there is a model that a verdict could be about."""
+    """A gate refuses the data, or what the model would ask of a device, before anything is trained."""
 
     exit_code = 3
 

@@ -11,7 +11,7 @@ import typer
 
 from components.errors import VwwError
 from pipeline.commands.data import data, download_coco, labels, sample_data
-from pipeline.commands.models import evaluate, inspect, tensorboard
+from pipeline.commands.models import budget, evaluate, inspect, tensorboard
 from pipeline.commands.releases import releases
 from pipeline.commands.run import demo, run
 
@@ -48,6 +48,7 @@ app.command()(demo)
 app.command()(run)
 app.command("sample-data")(sample_data)
 app.command("download-coco")(download_coco)
+app.command()(budget)
 app.command()(inspect)
 app.command()(evaluate)
 app.command()(tensorboard)

@@ -89,7 +89,7 @@ class RunView(AbstractContextManager["RunView"]):
     def show(self, event: NodeStarted | NodeProgress | NodeSaid | NodeFinished) -> None:
         """Draws what the worker told."""
         if isinstance(event, NodeStarted):
-            self.start(f"[{event.index}/{event.total}] {event.node:<16}")
+            self.start(f"[{event.index:>{len(str(event.total))}}/{event.total}] {event.node:<16}")
         elif isinstance(event, NodeProgress):
             self.advance(event.done, event.total, event.unit, event.detail)
         elif isinstance(event, NodeSaid):

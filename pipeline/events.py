@@ -1,10 +1,11 @@
-"""What the worker process tells the command: one JSON object a line."""
+"""What the worker processes tell the command: one JSON object a line."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
 from components.options import Options
+from components.trainer.budget import Budget
 
 
 class Ready(Options):
@@ -55,6 +56,13 @@ class Finished(Options):
     outcome_path: str
 
 
+class Measured(Options):
+    """`vww budget` has its answer."""
+
+    kind: Literal["measured"] = "measured"
+    budget: Budget
+
+
 class Failed(Options):
     """The run stopped; `error` is a `VwwError` as JSON."""
 
@@ -66,5 +74,7 @@ class Failed(Options):
 Event = Annotated[
     Ready | NodeStarted | NodeProgress | NodeSaid | NodeFinished | Finished | Failed, Field(discriminator="kind")
 ]
+BudgetEvent = Annotated[Ready | NodeProgress | Measured | Failed, Field(discriminator="kind")]
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+BUDGET_EVENT: TypeAdapter[BudgetEvent] = TypeAdapter(BudgetEvent)

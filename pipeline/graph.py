@@ -16,7 +16,9 @@ from components.pusher.component import MicroPusher
 from components.pusher.executor import PushJob
 from components.pusher.options import CodeVersion
 from components.pusher.released_model import ReleasedModel
+from components.trainer.budget_gate import BudgetGate
 from components.trainer.job import TrainingJob
+from pipeline.budget import budget_job
 from pipeline.config import RunConfig
 from pipeline.gates import eval_config
 
@@ -44,12 +46,17 @@ class RunFacts:
 
 def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
     """The graph of one run, for any runner."""
+    # Would the model fit its device? Asked of random weights, before anything is spent on it.
+    budget_gate = BudgetGate(
+        job=budget_job(config, facts.label_count), code_digest=code_digest("trainer", "quantization")
+    )
     # Label, split and write the images as examples.
     example_gen = CocoExampleGen(
         options=config.data,
         dataset_fingerprint=facts.dataset_fingerprint,
         code_digest=code_digest("example_gen"),
     )
+    example_gen.add_upstream_node(budget_gate)
     # The schemas that are checked in, not ones inferred from the data that they should judge.
     schema = CuratedSchema(
         raw_text=raw_schema_text(facts.label_count), statistics_text=statistics_schema_text(facts.label_count)
@@ -119,6 +126,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         pipeline_name=config.name,
         pipeline_root=f"{config.run.root}/artifacts",
         components=[
+            budget_gate,
             example_gen,
             schema,
             transform,

@@ -103,7 +103,7 @@ def show_flatbuffer(file: Path, *, as_json: bool) -> None:
         ],
     )
     _print_contracts(report.inputs, report.outputs)
-    _print_ops(report.ops)
+    print_ops(report.ops)
     if run.failure is not None:
         sys.stdout.write(f"TFLite Micro: {run.failure}\n")
 
@@ -229,7 +229,7 @@ def _print_manifest(manifest: Manifest, uri: str, *, is_latest: bool) -> None:
         ],
     )
     _print_contracts((manifest.input,), (manifest.output,))
-    _print_ops(footprint.ops)
+    print_ops(footprint.ops)
     _print_gates(manifest.gates)
     own = {path: digest for path, digest in manifest.files.items() if "/" not in path}
     print_table(
@@ -310,7 +310,8 @@ def _print_contracts(inputs: tuple[TensorContract, ...], outputs: tuple[TensorCo
     )
 
 
-def _print_ops(ops: tuple[OpUse, ...]) -> None:
+def print_ops(ops: tuple[OpUse, ...]) -> None:
+    """The operators of a flatbuffer."""
     print_table(
         "Operators",
         ["operator", "version", "count"],

@@ -30,7 +30,7 @@ _UNWRITABLE = {
 }
 
 
-class _Events:
+class Events:
     """The way back to the command."""
 
     def __init__(self, descriptor: int) -> None:
@@ -38,28 +38,31 @@ class _Events:
         self._quiet_until = 0.0
 
     def send(self, event: Options) -> None:
+        """Hands over one event."""
         self._pipe.write(event.to_json() + "\n")
 
     def report(self, done: int, total: int, unit: str, detail: str) -> None:
+        """Listens to `components.progress`; of the reports between two intervals only the last of all counts."""
         now = time.monotonic()
         if now >= self._quiet_until or done == total:
             self._quiet_until = now + _PROGRESS_INTERVAL_S
             self.send(NodeProgress(done=done, total=total, unit=unit, detail=detail))
 
     def say(self, text: str) -> None:
+        """Listens to what should stay on the screen."""
         logging.info("%s", text)
         self.send(NodeSaid(text=text))
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """The kernel ends this process when the command ends, however it ended."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:
     """Imports, waits for the request, runs it."""
-    _die_with_parent()
-    events = _Events(int(sys.argv[1]))
+    die_with_parent()
+    events = Events(int(sys.argv[1]))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     node: list[str] = []
     try:
@@ -76,7 +79,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run(request: RunRequest, events: _Events, started: list[str]) -> str:
+def _run(request: RunRequest, events: Events, started: list[str]) -> str:
     """Runs every node; returns the path of the MicroPusher's outcome."""
     from components.pusher.outcome import OUTCOME_FILE
     from pipeline.graph import RunFacts, create_pipeline

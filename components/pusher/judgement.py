@@ -13,6 +13,7 @@ from components import features, pixels, progress
 from components.gate_options import Int8Gates
 from components.pusher.manifest import CalibrationRecord, Footprint, Metrics, ParityRecord
 from components.pusher.options import ReleaseOptions
+from components.quantization.budget import budget_gates
 from components.quantization.compare import compare_outputs
 from components.quantization.convert import convert_full_integer
 from components.quantization.inspect import FlatbufferReport, inspect_flatbuffer
@@ -117,25 +118,20 @@ def judge(
 
 def int8_gates(judgement: Judgement, limits: Int8Gates) -> tuple[Gate, ...]:
     """The gates on the int8 flatbuffer, with what was measured."""
-    arena, parity = judgement.tflm.arena, judgement.parity
+    accuracy, parity = judgement.metrics[features.EVAL].accuracy, judgement.parity
+    drop = judgement.float_accuracy - accuracy
     least, most = Comparison.AT_LEAST, Comparison.AT_MOST
-    accuracy = judgement.metrics[features.EVAL].accuracy
-    rows: list[tuple[str, Comparison, float, float | None]] = [
-        ("min_accuracy", least, limits.min_accuracy, accuracy),
-        ("max_accuracy_drop", most, limits.max_accuracy_drop, judgement.float_accuracy - accuracy),
-        ("max_flatbuffer_bytes", most, limits.max_flatbuffer_bytes, judgement.report.flatbuffer_bytes),
-        ("max_arena_bytes", most, limits.max_arena_bytes, None if arena is None else arena.total_bytes),
-        ("max_parity_lsb", most, limits.max_parity_lsb, None if parity is None else parity.max_difference_lsb),
-    ]
-    return tuple(
+    return (
+        Gate(name="gates.int8.min_accuracy", comparison=least, limit=limits.min_accuracy, value=accuracy),
+        Gate(name="gates.int8.max_accuracy_drop", comparison=most, limit=limits.max_accuracy_drop, value=drop),
+        *budget_gates(judgement.report, judgement.tflm.arena, limits.device_budget),
         Gate(
-            name=f"gates.int8.{key}",
-            comparison=comparison,
-            limit=limit,
-            value=value,
-            note="TFLite Micro gave none" if value is None else None,
-        )
-        for key, comparison, limit, value in rows
+            name="gates.int8.max_parity_lsb",
+            comparison=most,
+            limit=limits.max_parity_lsb,
+            value=None if parity is None else parity.max_difference_lsb,
+            note="TFLite Micro gave none" if parity is None else None,
+        ),
     )
 
 

@@ -1,9 +1,46 @@
-"""TrainingJob: everything that the Trainer has to know."""
+"""TrainingJob: everything that the Trainer has to know, and what of it decides the model's footprint."""
+
+from typing import Self
 
 from pydantic import Field
 
 from components.options import Options
-from components.trainer.options import TrainerOptions
+from components.trainer.options import Activation, Backbone, Border, TrainerOptions
+
+
+class Architecture(Options):
+    """All that decides which operators a model has and how large its tensors are.
+
+    Attributes:
+      backbone, alpha, activation, border: as in the config section `trainer`.
+      side: of the input, in pixels.
+      channels: of the input.
+      label_count: number of outputs.
+    """
+
+    backbone: Backbone
+    alpha: float
+    activation: Activation
+    border: Border
+    side: int
+    channels: int
+    label_count: int = Field(ge=2)
+
+    @classmethod
+    def of(cls, trainer: TrainerOptions, *, side: int, channels: int, label_count: int) -> Self:
+        """The architecture that a config asks for."""
+        return cls(
+            backbone=trainer.backbone,
+            alpha=trainer.alpha,
+            activation=trainer.activation,
+            border=trainer.border,
+            side=side,
+            channels=channels,
+            label_count=label_count,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.backbone} {self.alpha:g} at {self.side}x{self.side}x{self.channels}, {self.label_count} labels"
 
 
 class TrainingJob(Options):
@@ -29,3 +66,8 @@ class TrainingJob(Options):
     def raster_shape(self) -> tuple[int, int, int]:
         """[height, width, channels]."""
         return self.side, self.side, self.channels
+
+    @property
+    def architecture(self) -> Architecture:
+        """The part that decides the model's footprint."""
+        return Architecture.of(self.trainer, side=self.side, channels=self.channels, label_count=self.label_count)

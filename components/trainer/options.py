@@ -10,6 +10,8 @@ from components.trainer.stages import ALL, Stage, check_stages
 
 Backbone = Literal["mobilenet_v1", "mobilenet_v2"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+Activation = Literal["relu6", "relu"]
+Border = Literal["gray", "black"]
 InputRange = Literal["-1..1", "0..1", "0..255"]
 
 # The published width multipliers: Howard et al. (arXiv 1704.04861), Sandler et al. (arXiv 1801.04381), and for v2's
@@ -183,8 +185,8 @@ class TrainerOptions(Options):
 
     backbone: Backbone = "mobilenet_v1"
     alpha: float = 0.25
-    activation: Literal["relu6", "relu"] = "relu6"
-    border: Literal["gray", "black"] = "gray"
+    activation: Activation = "relu6"
+    border: Border = "gray"
     initial_weights: str | None = Field(default=None, min_length=1)
     initial_weights_range: InputRange = "-1..1"
     dropout: float = Field(default=0.001, ge=0, lt=1)

@@ -29,14 +29,26 @@ def export(model: keras.Model, transform_features_layer: Any, directory: str) ->
         images = pixels.normalize(tf.cast(rasters, tf.float32))
         return {features.PROBABILITIES: tf.nn.softmax(model(images, training=False))}
 
-    # The batch is fixed, so that the converter adds no ops to find it out.
-    @tf.function(input_signature=[tf.TensorSpec([1, *shape], tf.float32, name=features.IMAGE)])  # type: ignore[untyped-decorator]
-    def classify(image: Any) -> dict[str, Any]:
-        return {features.PROBABILITIES: tf.nn.softmax(model(image, training=False))}
-
     archive = keras.export.ExportArchive()
     archive.track(transform_features_layer)
     archive.track(model)
     archive.add_endpoint(features.SERVING_SIGNATURE, serve)
-    archive.add_endpoint(features.PIXELS_SIGNATURE, classify)
+    archive.add_endpoint(features.PIXELS_SIGNATURE, _classify(model))
     archive.write_out(directory, verbose=False)
+
+
+def export_pixels(model: keras.Model, directory: str) -> None:
+    """Writes a SavedModel with the pixels signature alone, which is all that a conversion needs."""
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(features.PIXELS_SIGNATURE, _classify(model))
+    archive.write_out(directory, verbose=False)
+
+
+def _classify(model: keras.Model) -> Any:
+    # The batch is fixed, so that the converter adds no ops to find it out.
+    @tf.function(input_signature=[tf.TensorSpec([1, *model.input_shape[1:]], tf.float32, name=features.IMAGE)])  # type: ignore[untyped-decorator]
+    def classify(image: Any) -> dict[str, Any]:
+        return {features.PROBABILITIES: tf.nn.softmax(model(image, training=False))}
+
+    return classify

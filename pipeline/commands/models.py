@@ -1,4 +1,4 @@
-"""`vww inspect`, `evaluate` and `tensorboard`: looking at models, trained or in training."""
+"""`vww inspect`, `budget`, `evaluate` and `tensorboard`: looking at models, to be trained, in training or trained."""
 
 import sys
 from pathlib import Path
@@ -87,3 +87,30 @@ def tensorboard(
     typer.echo(f"{logs}: http://localhost:{port}", err=True)
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--port", str(port)]
     os.execv(sys.executable, command)  # noqa: S606  # Ctrl-C is then TensorBoard's
+
+
+def budget(
+    config_file: ConfigFile,
+    overrides: Overrides = None,
+    labels: Annotated[
+        int | None,
+        typer.Option("--labels", min=2, metavar="N", help="How many labels; found in the config or the class folders."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than tables.")] = False,
+) -> None:
+    """Would the model fit its device? Measured on random weights, before anything is trained."""
+    from pipeline.config import read_config
+
+    config = read_config(config_file, overrides or ())
+
+    from pipeline.budget import budget_job, count_labels, print_budget, run_budget
+    from pipeline.console import RunView
+
+    job = budget_job(config, count_labels(config) if labels is None else labels)
+    with RunView() as view:
+        found = run_budget(job, view)
+    if as_json:
+        sys.stdout.write(found.model_dump_json(indent=2) + "\n")
+    else:
+        print_budget(found)
+    found.check()

@@ -1,14 +1,14 @@
 """What the backbones share: initial weights, the end of a convolution's input, the limit of its activation."""
 
-from typing import Any, Literal
+from typing import Any
 
 import keras
+
+from components.trainer.options import Activation, Border
 
 BATCH_NORM_EPSILON = 1e-3
 INITIAL_STDDEV = 0.09  # slim's, of a truncated normal
 
-Activation = Literal["relu6", "relu"]
-Border = Literal["gray", "black"]
 ACTIVATION_LIMIT: dict[Activation, float | None] = {"relu6": 6.0, "relu": None}
 
 

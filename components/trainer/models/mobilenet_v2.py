@@ -14,11 +14,10 @@ from components.trainer.models.layers import (
     ACTIVATION_LIMIT,
     BATCH_NORM_EPSILON,
     INITIAL_STDDEV,
-    Activation,
-    Border,
     first_convolution,
     kernel_options,
 )
+from components.trainer.options import Activation, Border
 
 # (filters before alpha, stride) of the inverted residual blocks 0 to 16.
 BLOCKS = (

@@ -1,0 +1,32 @@
+"""Holds what a flatbuffer asks of a device against what the device has."""
+
+from components.gate_options import DeviceBudget
+from components.quantization.inspect import FlatbufferReport
+from components.quantization.tflm import ArenaUse
+from components.verdicts import Comparison, Gate
+
+
+def budget_gates(report: FlatbufferReport, arena: ArenaUse | None, budget: DeviceBudget) -> tuple[Gate, ...]:
+    """The gates on a flatbuffer's footprint, without those that ask nothing.
+
+    Args:
+      report: its bytes and MACs.
+      arena: what it took under TFLite Micro; None where it did not load, which passes no limit.
+      budget: the limits.
+    """
+    found: tuple[tuple[str, int | None, int | None], ...] = (
+        ("max_flatbuffer_bytes", budget.max_flatbuffer_bytes, report.flatbuffer_bytes),
+        ("max_arena_bytes", budget.max_arena_bytes, None if arena is None else arena.total_bytes),
+        ("max_macs", budget.max_macs, report.macs),
+    )
+    return tuple(
+        Gate(
+            name=f"gates.int8.{key}",
+            comparison=Comparison.AT_MOST,
+            limit=limit,
+            value=value,
+            note="TFLite Micro gave none" if value is None else None,
+        )
+        for key, limit, value in found
+        if limit is not None
+    )
