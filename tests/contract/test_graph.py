@@ -12,7 +12,8 @@ from pipeline.graph import RunFacts, create_pipeline
 
 ROOT = Path(__file__).parents[2]
 UPSTREAM = {
-    "CocoExampleGen": set(),
+    "BudgetGate": set(),
+    "CocoExampleGen": {"BudgetGate"},
     "CuratedSchema": set(),
     "Transform": {"CocoExampleGen", "CuratedSchema"},
     "StatisticsGen": {"Transform", "CuratedSchema"},
@@ -71,6 +72,10 @@ def test_graph_order_runs_every_node_after_what_it_needs(ir):
         done.add(name)
 
 
+def test_graph_asks_for_the_budget_before_anything_else(ir):
+    assert next(iter(nodes(ir))) == "BudgetGate"
+
+
 def test_graph_has_no_resolver_that_kubeflow_could_not_run(ir):
     types = [node.node_info.type.name for node in nodes(ir).values()]
     assert not [name for name in types if re.search("resolver", name, re.IGNORECASE)]
@@ -91,12 +96,14 @@ def test_graph_every_shipped_config_compiles(compile_ir, config):
     ("override", "changed"),
     [
         ("data.split_seed=1", {"CocoExampleGen"}),
-        ("transform.side=64", {"Transform", "Trainer"}),
+        ("transform.side=64", {"BudgetGate", "Transform", "Trainer"}),
+        ("trainer.alpha=0.5", {"BudgetGate", "Trainer"}),
         ("trainer.epochs=3", {"Trainer"}),
         ("run.seed=2", {"Trainer"}),
         ("gates.data.max_label_drift=0.1", {"ExampleValidator"}),
         ("gates.float.min_accuracy=0.5", {"Evaluator"}),
         ("gates.int8.min_accuracy=0.5", set()),
+        ("gates.int8.max_arena_bytes=90_000", {"BudgetGate"}),
         ("release.c_name=vww", set()),
     ],
 )
@@ -110,7 +117,7 @@ def test_graph_changed_data_or_release_changes_the_nodes_that_read_them(compile_
     for facts, changed in (
         ({"fingerprint": "g"}, {"CocoExampleGen"}),
         ({"released": None}, {"ReleasedModel", "MicroPusher"}),
-        ({"label_count": 3}, {"CuratedSchema", "Trainer", "Evaluator"}),
+        ({"label_count": 3}, {"BudgetGate", "CuratedSchema", "Trainer", "Evaluator"}),
         ({"weights": "0" * 64}, {"Trainer"}),
     ):
         after = nodes(compile_ir(**facts))

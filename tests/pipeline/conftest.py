@@ -22,8 +22,8 @@ from pipeline.config import read_config
 from pipeline.console import RunView
 
 NODES = (
-    "CocoExampleGen", "CuratedSchema", "ReleasedModel", "Transform", "StatisticsGen", "ExampleValidator", "Trainer",
-    "Evaluator", "MicroPusher",
+    "BudgetGate", "CuratedSchema", "ReleasedModel", "CocoExampleGen", "Transform", "StatisticsGen", "ExampleValidator",
+    "Trainer", "Evaluator", "MicroPusher",
 )  # fmt: skip
 VWW = Path(sys.executable).with_name("vww")
 SIDE = 32
@@ -217,7 +217,7 @@ class WarmServer:
         self._socket = ours
         self._log = (folder / "warm.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("warm_server.py"), str(theirs.fileno())],
+            [sys.executable, Path(__file__).with_name("warm_server.py"), str(theirs.fileno()), folder],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._log,

@@ -40,8 +40,8 @@ def kill_half_way(node):
     [
         (node, point)
         for node in (
-            "CocoExampleGen", "CuratedSchema", "ReleasedModel", "Transform", "StatisticsGen", "ExampleValidator",
-            "Trainer", "Evaluator", "MicroPusher",
+            "BudgetGate", "CuratedSchema", "ReleasedModel", "CocoExampleGen", "Transform", "StatisticsGen",
+            "ExampleValidator", "Trainer", "Evaluator", "MicroPusher",
         )
         for point in ("outputs made", "half way", "work done")
         if point != "half way" or node in REPORTING
@@ -103,7 +103,7 @@ def interrupted(sample_set, write_config, tmp_path_factory):
 
 def test_command_interrupted_exits_130_without_a_trace_or_an_orphan(interrupted, start_vww, wait_until):
     command = start_vww("run", interrupted)
-    command.wait_for_line("[1/9]")
+    command.wait_for_line("[ 1/10]")
     command.process.send_signal(signal.SIGINT)
     assert command.wait(60) == 130
     assert "interrupted; nothing half-written is visible" in command.stderr
@@ -124,7 +124,7 @@ def test_command_interrupted_while_importing_exits_130_at_once(interrupted, star
 
 def test_command_killed_takes_its_worker_with_it(interrupted, start_vww, wait_until):
     command = start_vww("run", interrupted)
-    command.wait_for_line("[3/9]")
+    command.wait_for_line("[ 4/10]")
     assert len(command.processes()) >= 2
     command.process.kill()
     assert command.wait(30) == -signal.SIGKILL
@@ -151,7 +151,7 @@ def test_run_after_the_commands_were_ended_finishes(interrupted, warm_run, metad
     config = read_config(str(interrupted))
     run = warm_run(config, until="StatisticsGen")
     # The killed runs had got that far; only what they were in the middle of is run.
-    assert run.reused[:2] == ["CocoExampleGen", "CuratedSchema"]
+    assert run.reused[:2] == ["BudgetGate", "CuratedSchema"]
     states = metadata_of(config.run.root).executions()
     running = [number for number, state in states.items() if state == "running"]
     assert len(running) <= 1  # that of this run, which was stopped here

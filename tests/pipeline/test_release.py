@@ -55,8 +55,8 @@ def pairwise_auc(scores, labels):
 
 
 def test_run_first_run_names_every_node_with_its_time_on_stderr(released, nodes):
-    finished = re.findall(r"^\[(\d)/9\] (\w+) +([\d.]+) s$", released.stderr, re.MULTILINE)
-    assert [(int(index), node) for index, node, _ in finished if "/" not in node][-9:] == list(enumerate(nodes, 1))
+    finished = re.findall(r"^\[ ?(\d+)/10\] (\w+) +([\d.]+) s$", released.stderr, re.MULTILINE)
+    assert [(int(index), node) for index, node, _ in finished if "/" not in node][-10:] == list(enumerate(nodes, 1))
     assert "reused" not in released.stderr
     for chatter in ("WARNING", "absl", "W0000", "I0000"):
         assert chatter not in released.stderr

@@ -65,7 +65,7 @@ def test_release_store_on_a_read_only_disk_is_refused_before_any_node(
     assert "StorageError: " in stderr
     assert "Read-only file system" in stderr
     assert str(disk) in stderr
-    assert "[1/9]" not in stderr
+    assert "[ 1/10]" not in stderr
     assert not (tmp_path / "run" / "artifacts").exists()
 
 

@@ -275,7 +275,7 @@ def test_vww_run_bad_data_exits_1_before_any_node(vww, config, drawn_set, change
     assert answer.stdout == ""
     assert "DataError: " in answer.stderr
     assert words in answer.stderr
-    assert "[1/9]" not in answer.stderr
+    assert "[ 1/10]" not in answer.stderr
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_vww_run_release_folder_that_holds_something_else_is_refused_before_any_
     assert answer.code == 1
     assert "ReleaseError: " in answer.stderr
     assert str(store / "tiny") in answer.stderr
-    assert "[1/9]" not in answer.stderr
+    assert "[ 1/10]" not in answer.stderr
     assert not (tmp_path / "run" / "artifacts").exists()
     assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
 
