@@ -94,8 +94,11 @@ class Budget(Options):
         )
 
     def _advice(self) -> str:
-        if not all(gate.value is not None for gate in self.verdict.gates) or self.verdict.refusals:
-            return "these are the interpreter's own words; another backbone, activation or border may do without"
+        if self.arena is None or self.verdict.refusals:
+            return (
+                "TFLite Micro said so itself; another backbone, activation or border may do without what it lacks, and"
+                " a slow machine with a higher release.tflm_time_limit_s"
+            )
         raise_limit = "or raise the limit, if the device has more, with --set gates.int8.KEY=VALUE"
         if self.smallest is not None:
             other = (
@@ -104,7 +107,7 @@ class Budget(Options):
                 else ""
             )
             return (
-                f"the smallest {self.architecture.backbone}, alpha {self.smallest.alpha:g} at side"
+                f"the smallest {self.architecture.backbone}, alpha {self.smallest.alpha} at side"
                 f" {self.smallest.side}, does not fit either (estimated): {self.smallest}{other}; {raise_limit}"
             )
         ways = [f"{self._setting(estimate)} (estimated: {estimate})" for estimate in self.alternatives]

@@ -6,8 +6,8 @@ From one width and size of a backbone to another, only three things change, and 
     arena, head     the largest sum of tensors that are alive at once
     arena, tail     8 bytes an output channel: multiplier and shift
 
-The rest, operators, names and structures, is taken over from the measured one. Over all published widths and sides the
-estimates are right to the byte, but for the head where tensors cannot be packed without gaps; docs/budget.md.
+The rest, operators, names and structures, is taken over from the measured one. docs/budget.md says how far off that is:
+nothing at all for MobileNet v1, little for v2, which has a sum more at some widths and tensors that leave gaps.
 """
 
 import math

@@ -53,7 +53,7 @@ def measure_budget(job: BudgetJob) -> Budget:
         refusals=() if run.failure is None else (f"TFLite Micro: {run.failure}",),
     )
     budget = Budget(architecture=job.architecture, report=report, arena=run.arena, parity=parity, verdict=verdict)
-    if verdict.passed or run.arena is None:
+    if verdict.passed or verdict.refusals or run.arena is None:
         return budget
     alternatives = find_alternatives(budget, job.limits)
     smallest = None if alternatives else find_smallest(budget)

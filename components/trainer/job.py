@@ -40,7 +40,7 @@ class Architecture(Options):
         )
 
     def __str__(self) -> str:
-        return f"{self.backbone} {self.alpha:g} at {self.side}x{self.side}x{self.channels}, {self.label_count} labels"
+        return f"{self.backbone} {self.alpha} at {self.side}x{self.side}x{self.channels}, {self.label_count} labels"
 
 
 class TrainingJob(Options):
