@@ -112,7 +112,7 @@ def test_read_config_odd_yaml_is_refused_without_a_trace(refuse, text):
         ("trainer.augmentation.flip=true", "trainer.augmentation.flip: unknown key; expected one of: horizontal_flip,"),
         ("gates.float.min_acuracy=0.5", "gates.float.min_acuracy: unknown key; did you mean min_accuracy"),
         ("gates.float_.min_accuracy=0.5", "gates.float_: unknown key; did you mean float?"),
-        ("gates.int8.zzz=1", "gates.int8.zzz: unknown key; expected one of: min_accuracy, max_accuracy_drop,"),
+        ("gates.int8.zzz=1", "gates.int8.zzz: unknown key; expected one of: max_flatbuffer_bytes, max_arena_bytes,"),
         ("data.image=x", "data.image: unknown key; did you mean images?"),
         ("run.rot=x", "run.rot: unknown key; did you mean root?"),
         ("transform.size=96", "transform.size: unknown key; "),
