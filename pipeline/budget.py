@@ -84,6 +84,7 @@ def run_budget(job: BudgetJob, view: RunView) -> Budget:
 @contextmanager
 def _worker(job: BudgetJob, log: IO[bytes]) -> Iterator[tuple["subprocess.Popen[bytes]", Iterator[BudgetEvent]]]:
     read_end, write_end = os.pipe()
+    # A session of its own: Ctrl-C reaches the command, which then ends the worker.
     process = subprocess.Popen(
         # -P: nothing that lies in the working directory is taken for a module.
         [sys.executable, "-P", "-m", "pipeline.budget_worker", str(write_end)],
@@ -104,10 +105,8 @@ def _worker(job: BudgetJob, log: IO[bytes]) -> Iterator[tuple["subprocess.Popen[
         with os.fdopen(read_end, encoding="utf-8") as lines:
             yield process, map(BUDGET_EVENT.validate_json, lines)
     finally:
-        # The whole group: the interpreter that runs the model is a child of it.
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.kill()  # what it started itself ends with it
+        process.wait()
 
 
 def print_budget(budget: Budget) -> None:
