@@ -25,10 +25,15 @@ class BlackBorder(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes 
         return keras.ops.pad(images, ((0, 0), (before, 1), (before, 1), (0, 0)), constant_values=-1.0)
 
 
+def initial_kernel() -> keras.initializers.Initializer:
+    """How a kernel starts; one for each layer, since Keras draws the same numbers whenever one is asked again."""
+    return keras.initializers.TruncatedNormal(stddev=INITIAL_STDDEV)
+
+
 def kernel_options(weight_decay: float) -> dict[str, Any]:
-    """How the kernels of all layers but the depthwise ones start, and slim's `scale * sum(w**2) / 2` on them."""
+    """How the kernel of a layer that is not depthwise starts, and slim's `scale * sum(w**2) / 2` on it."""
     return {
-        "kernel_initializer": keras.initializers.TruncatedNormal(stddev=INITIAL_STDDEV),
+        "kernel_initializer": initial_kernel(),
         "kernel_regularizer": keras.regularizers.L2(weight_decay / 2) if weight_decay > 0 else None,
     }
 

@@ -13,8 +13,8 @@ from keras import layers
 from components.trainer.models.layers import (
     ACTIVATION_LIMIT,
     BATCH_NORM_EPSILON,
-    INITIAL_STDDEV,
     first_convolution,
+    initial_kernel,
     kernel_options,
 )
 from components.trainer.options import Activation, Border
@@ -61,8 +61,6 @@ def mobilenet_v1(
     Returns:
       A model from `image`, float32 [n, side, side, channels] in [-1, 1], to logits, float32 [n, classes].
     """
-    initializer = keras.initializers.TruncatedNormal(stddev=INITIAL_STDDEV)
-    kernel = kernel_options(weight_decay)
 
     def norm_relu(x: Any, name: str) -> Any:
         x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=batch_norm_momentum, name=f"{name}_bn")(x)
@@ -74,14 +72,16 @@ def mobilenet_v1(
     )
     for block, (wide, stride) in enumerate(BLOCKS, start=1):
         x = layers.DepthwiseConv2D(
-            3, stride, padding="same", use_bias=False, depthwise_initializer=initializer, name=f"conv_dw_{block}"
+            3, stride, padding="same", use_bias=False, depthwise_initializer=initial_kernel(), name=f"conv_dw_{block}"
         )(x)
         x = norm_relu(x, f"conv_dw_{block}")
         filters = scale_filters(wide, alpha)
-        x = layers.Conv2D(filters, 1, padding="same", use_bias=False, name=f"conv_pw_{block}", **kernel)(x)
+        x = layers.Conv2D(
+            filters, 1, padding="same", use_bias=False, name=f"conv_pw_{block}", **kernel_options(weight_decay)
+        )(x)
         x = norm_relu(x, f"conv_pw_{block}")
     # Pooling with a stated window becomes AVERAGE_POOL_2D, as in person_detect.tflite; a global one becomes MEAN.
     x = layers.AveragePooling2D(x.shape[1:3], name="pool")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
-    x = layers.Conv2D(classes, 1, padding="same", name="conv_preds", **kernel)(x)
+    x = layers.Conv2D(classes, 1, padding="same", name="conv_preds", **kernel_options(weight_decay))(x)
     return keras.Model(inputs, layers.Reshape((classes,), name="logits")(x), name="mobilenet_v1")

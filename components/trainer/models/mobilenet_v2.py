@@ -13,8 +13,8 @@ from keras import layers
 from components.trainer.models.layers import (
     ACTIVATION_LIMIT,
     BATCH_NORM_EPSILON,
-    INITIAL_STDDEV,
     first_convolution,
+    initial_kernel,
     kernel_options,
 )
 from components.trainer.options import Activation, Border
@@ -65,8 +65,6 @@ def mobilenet_v2(
     Returns:
       A model from `image`, float32 [n, side, side, channels] in [-1, 1], to logits, float32 [n, classes].
     """
-    kernel = kernel_options(weight_decay)
-    depthwise_initializer = keras.initializers.TruncatedNormal(stddev=INITIAL_STDDEV)
 
     def norm(x: Any, name: str) -> Any:
         return layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=batch_norm_momentum, name=name)(x)
@@ -75,7 +73,7 @@ def mobilenet_v2(
         return layers.ReLU(ACTIVATION_LIMIT[activation], name=name)(x)
 
     def pointwise(x: Any, filters: int, name: str) -> Any:
-        return layers.Conv2D(filters, 1, padding="same", use_bias=False, name=name, **kernel)(x)
+        return layers.Conv2D(filters, 1, padding="same", use_bias=False, name=name, **kernel_options(weight_decay))(x)
 
     inputs = keras.Input((side, side, channels), name="image")
     x = first_convolution(inputs, scale_filters(FIRST_FILTERS, alpha), "Conv1", border, weight_decay)
@@ -91,7 +89,7 @@ def mobilenet_v2(
             stride,
             padding="same",
             use_bias=False,
-            depthwise_initializer=depthwise_initializer,
+            depthwise_initializer=initial_kernel(),
             name=f"{prefix}_depthwise",
         )(x)
         x = relu(norm(x, f"{prefix}_depthwise_BN"), f"{prefix}_depthwise_relu")
@@ -106,4 +104,6 @@ def mobilenet_v2(
     x = layers.AveragePooling2D(x.shape[1:3], name="pool")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Flatten(name="features")(x)
-    return keras.Model(inputs, layers.Dense(classes, name="predictions", **kernel)(x), name="mobilenet_v2")
+    return keras.Model(
+        inputs, layers.Dense(classes, name="predictions", **kernel_options(weight_decay))(x), name="mobilenet_v2"
+    )

@@ -123,3 +123,12 @@ def test_model_in_full_int8_runs_under_tflm_like_the_reference(build, options, o
     wanted = np.asarray(tf.nn.softmax(model(images, training=False)))
     # Random weights amplify every rounding, so the answers of int8 only have to go with those of float.
     assert np.corrcoef(run.outputs[:, 1], wanted[:, 1])[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_kernels_of_one_shape_start_with_other_numbers(backbone):
+    model = BACKBONES[backbone](side=SIDE, channels=1, classes=2, alpha=0.25)
+    kernels = [weight.numpy() for weight in model.weights if weight.path.endswith("kernel")]
+    assert len(kernels) > 25
+    assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
+    assert np.std(np.concatenate([kernel.ravel() for kernel in kernels])) == pytest.approx(0.09, rel=0.15)
