@@ -1,24 +1,15 @@
 """`vww budget`: what a config's model would ask of a device, measured before anything is trained."""
 
-import os
-import signal
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
 
-from components.errors import ModelError, VwwError
+from components.errors import VwwError
 from components.example_gen.image_folder import read_image_folder
 from components.trainer.budget import Budget, BudgetJob
 from components.trainer.job import Architecture
+from pipeline.child import ask_child
 from pipeline.config import RunConfig
 from pipeline.console import RunView, print_table
-from pipeline.events import BUDGET_EVENT, BudgetEvent, Failed, Measured, NodeProgress, Ready
 from pipeline.show import print_ops
-
-_LINES_OF_LOG = 5
 
 
 def budget_job(config: RunConfig, label_count: int) -> BudgetJob:
@@ -51,62 +42,17 @@ def count_labels(config: RunConfig) -> int:
 
 
 def run_budget(job: BudgetJob, view: RunView) -> Budget:
-    """Measures in a process of its own, which is gone when this returns.
+    """Measures, in a process of its own.
 
     Raises:
-      ModelError: if the model cannot be measured, or the process dies.
+      ModelError: if the model cannot be measured.
+      PipelineError: if the process dies.
       StorageError: if the temporary folder has no room.
     """
-    view.start("TensorFlow")
-    with tempfile.TemporaryFile() as log, _worker(job, log) as (process, events):
-        for event in events:
-            match event:
-                case Ready():
-                    view.finish("imported")
-                    view.start("model     ")
-                case NodeProgress():
-                    view.advance(event.done, event.total, event.unit, event.detail)
-                case Measured():
-                    view.finish(str(event.budget.architecture))
-                    return event.budget
-                case Failed():
-                    raise VwwError.from_json(event.error)
-        code = process.wait()
-        log.seek(0)
-        last = log.read().decode(errors="replace").splitlines()[-_LINES_OF_LOG:]
-        end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        raise ModelError(
-            f"the measuring process ended without a word ({end}): {'; '.join(last) or 'its log is empty'}",
-            hint="was the machine out of memory?",
-        )
-
-
-@contextmanager
-def _worker(job: BudgetJob, log: IO[bytes]) -> Iterator[tuple["subprocess.Popen[bytes]", Iterator[BudgetEvent]]]:
-    read_end, write_end = os.pipe()
-    # A session of its own: Ctrl-C reaches the command, which then ends the worker.
-    process = subprocess.Popen(
-        # -P: nothing that lies in the working directory is taken for a module.
-        [sys.executable, "-P", "-m", "pipeline.budget_worker", str(write_end)],
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=log,
-        pass_fds=[write_end],
-        start_new_session=True,
-    )
-    os.close(write_end)
-    try:
-        assert process.stdin is not None
-        try:
-            process.stdin.write(job.to_json().encode())
-            process.stdin.close()
-        except BrokenPipeError:
-            pass  # it has ended; its exit code and its log tell
-        with os.fdopen(read_end, encoding="utf-8") as lines:
-            yield process, map(BUDGET_EVENT.validate_json, lines)
-    finally:
-        process.kill()  # what it started itself ends with it
-        process.wait()
+    view.start("model     ")
+    budget = Budget.from_json(ask_child("budget", job, view))
+    view.finish(str(budget.architecture))
+    return budget
 
 
 def print_budget(budget: Budget) -> None:

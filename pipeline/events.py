@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from components.options import Options
-from components.trainer.budget import Budget
 
 
 class Ready(Options):
@@ -56,11 +55,11 @@ class Finished(Options):
     outcome_path: str
 
 
-class Measured(Options):
-    """`vww budget` has its answer."""
+class Answered(Options):
+    """A child process has done its task; `answer` is JSON."""
 
-    kind: Literal["measured"] = "measured"
-    budget: Budget
+    kind: Literal["answered"] = "answered"
+    answer: str
 
 
 class Failed(Options):
@@ -74,7 +73,7 @@ class Failed(Options):
 Event = Annotated[
     Ready | NodeStarted | NodeProgress | NodeSaid | NodeFinished | Finished | Failed, Field(discriminator="kind")
 ]
-BudgetEvent = Annotated[Ready | NodeProgress | Measured | Failed, Field(discriminator="kind")]
+ChildEvent = Annotated[NodeProgress | NodeSaid | Answered | Failed, Field(discriminator="kind")]
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-BUDGET_EVENT: TypeAdapter[BudgetEvent] = TypeAdapter(BudgetEvent)
+CHILD_EVENT: TypeAdapter[ChildEvent] = TypeAdapter(ChildEvent)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,36 +30,26 @@ def evaluate(
     config_file: ConfigFile,
     *,
     overrides: Overrides = None,
-    split: Annotated[str, typer.Option(metavar="train|eval|test", help="The images to judge it on.")] = "eval",
+    split: Annotated[Literal["train", "eval", "test"], typer.Option(help="The images to judge it on.")] = "eval",
     input_range: Annotated[
-        str,
-        typer.Option(metavar="-1..1|0..1|0..255", help="Black..white of a float model that was trained elsewhere."),
+        Literal["-1..1", "0..1", "0..255"],
+        typer.Option(help="Black..white of a float model that was trained elsewhere."),
     ] = "-1..1",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge any model on CONFIG's images, with the metrics and slices of the Evaluator."""
-    import os
-
-    from components.errors import ConfigError
-    from components.features import SPLITS
+    from pipeline.child import ask_child
     from pipeline.config import read_config
-
-    config = read_config(config_file, overrides or ())
-    for option, value, allowed in (
-        ("--split", split, SPLITS),
-        ("--input-range", input_range, ("-1..1", "0..1", "0..255")),
-    ):
-        if value not in allowed:
-            raise ConfigError(f"{option} received {value!r}", expected=f"one of {', '.join(allowed)}")
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
-
     from pipeline.console import RunView
-    from pipeline.evaluation.evaluate import evaluate as judge
+    from pipeline.evaluation.report import EvaluationReport, EvaluationRequest
     from pipeline.show import print_evaluation
 
+    config = read_config(config_file, overrides or ())
+    request = EvaluationRequest(config=config, what=what, split=split, input_range=input_range)
     with RunView() as view:
-        report = judge(config, what, split, view, input_range=input_range)
+        view.start("images")
+        report = EvaluationReport.from_json(ask_child("evaluate", request, view))
+        view.finish(f"{round(report.slices[0].metrics['example_count'] or 0):,} judged")
     if as_json:
         sys.stdout.write(report.to_json() + "\n")
     else:

@@ -2,23 +2,21 @@
 
 import math
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components import features
+from components import features, progress
 from components.errors import DataError, ModelError
 from components.example_gen.image_bytes import check_image
 from components.example_gen.plan import DatasetPlan, LabeledImage, plan_dataset
 from components.example_gen.quarantine import BadRecord
 from components.example_gen.storage import FileReader
 from pipeline.config import RunConfig
-from pipeline.console import RunView
 from pipeline.evaluation.models import Classifier, open_classifier, probabilities
-from pipeline.evaluation.report import EvaluationReport, SliceMetrics
+from pipeline.evaluation.report import EvaluationReport, EvaluationRequest, SliceMetrics
 
 _DECODED_AT_ONCE = 512
 
@@ -30,54 +28,36 @@ class _Judged:
     left_out: int
 
 
-def evaluate(
-    config: RunConfig, what: str, split: str, view: RunView, *, input_range: Any = "-1..1"
-) -> EvaluationReport:
+def evaluate(request: EvaluationRequest) -> EvaluationReport:
     """Plans the set as a run would, shows the model every image of one split, and measures.
-
-    Args:
-      config: of the run; only `data` matters, and how Beam runs.
-      what: the model; see `pipeline.evaluation.models`.
-      split: one of `features.SPLITS`.
-      view: where progress goes.
-      input_range: black..white of a float model that was trained elsewhere.
 
     Raises:
       DataError: if the set cannot be used, or the split holds no image.
       ModelError: if it is no model, or one of another number of labels.
     """
-    view.start("data  ")
-    plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images"))
-    images = [image for image in plan.records if image.split == split]
+    plan = plan_dataset(request.config.data, lambda done, total: progress.report(done, total, "images looked at"))
+    images = [image for image in plan.records if image.split == request.split]
     if not images:
         raise DataError(
-            f"the {split} split holds no image",
+            f"the {request.split} split holds no image",
             expected="one of " + ", ".join(f"{name} ({sum(c):,} images)" for name, c in plan.counts.items()),
             hint="--split chooses another; data.splits in the config makes them",
         )
-    view.finish(f"{len(images):,} images in the {split} split")
-    view.start("model ")
-    classifier = open_classifier(what, input_range)
-    view.finish(f"{classifier.description}, {'x'.join(map(str, classifier.shape))}")
-    view.start("images")
-    judged = _judge(classifier, images, plan, lambda done: view.advance(done, len(images), "images"))
-    bad = f"; {judged.left_out:,} are bad" if judged.left_out else ""
-    view.finish(f"{len(judged.images):,} classified{bad}")
-    view.start("TFMA  ")
-    slices = _measure(judged, config, len(plan.label_names))
-    view.finish(f"{len(slices):,} slices")
+    classifier = open_classifier(request.what, request.input_range)
+    progress.say(f"{classifier.description}, {'x'.join(map(str, classifier.shape))}")
+    judged = _judge(classifier, images, plan)
+    if judged.left_out:
+        progress.say(f"{judged.left_out:,} of {len(images):,} images are bad and left out")
     return EvaluationReport(
         model=classifier.description,
-        split=split,
+        split=request.split,
         labels=plan.label_names,
         left_out=judged.left_out,
-        slices=slices,
+        slices=_measure(judged, request.config, len(plan.label_names)),
     )
 
 
-def _judge(
-    classifier: Classifier, images: list[LabeledImage], plan: DatasetPlan, on_progress: Callable[[int], None]
-) -> _Judged:
+def _judge(classifier: Classifier, images: list[LabeledImage], plan: DatasetPlan) -> _Judged:
     """The model's probabilities of every image, decoded as Transform would at the model's own size."""
     import tensorflow as tf
 
@@ -97,7 +77,7 @@ def _judge(
                 continue
             rasters.append(rasterize(tf.constant(checked.data), side, channels).numpy())
             seen.append(image)
-            on_progress(start + len(rasters))
+            progress.report(start + len(rasters), len(images), "images")
         if rasters:
             answers.append(classifier.answer(np.stack(rasters)))
     if not answers:

@@ -1,6 +1,26 @@
-"""What `vww evaluate` finds."""
+"""What `vww evaluate` is asked, and what it finds."""
+
+from typing import Literal
 
 from components.options import Options
+from components.trainer.options import InputRange
+from pipeline.config import RunConfig
+
+
+class EvaluationRequest(Options):
+    """What to judge, on what.
+
+    Attributes:
+      config: of the run; only `data` matters, and how Beam runs.
+      what: the model; see `pipeline.evaluation.models`.
+      split: one of `features.SPLITS`.
+      input_range: black..white of a float model that was trained elsewhere.
+    """
+
+    config: RunConfig
+    what: str
+    split: Literal["train", "eval", "test"]
+    input_range: InputRange = "-1..1"
 
 
 class SliceMetrics(Options):

@@ -1,0 +1,54 @@
+"""What a child process does for the command, and how it tells.
+
+python -m pipeline.child_worker EVENTS_FD TASK        the request, as JSON, comes on standard input
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+
+from pydantic import TypeAdapter
+
+from components import progress
+from components.errors import PipelineError, VwwError
+from components.options import Options
+from components.trainer.budget import BudgetJob
+from pipeline.child import Task
+from pipeline.evaluation.report import EvaluationRequest
+from pipeline.events import Answered, Failed
+from pipeline.worker import Events, die_with_parent
+
+
+def _budget(request: str) -> Options:
+    from components.trainer.footprint import measure_budget  # takes about 10 s
+
+    return measure_budget(BudgetJob.from_json(request))
+
+
+def _evaluate(request: str) -> Options:
+    from pipeline.evaluation.evaluate import evaluate
+
+    return evaluate(EvaluationRequest.from_json(request))
+
+
+TASKS: dict[Task, Callable[[str], Options]] = {"budget": _budget, "evaluate": _evaluate}
+
+
+def main() -> None:
+    """Does the task, tells."""
+    die_with_parent()
+    events = Events(int(sys.argv[1]))
+    progress.listen(events.report, events.say)
+    task = TypeAdapter(Task).validate_python(sys.argv[2])
+    try:
+        events.send(Answered(answer=TASKS[task](sys.stdin.read()).to_json()))
+    except VwwError as error:
+        events.send(Failed(node=None, error=error.to_json()))
+    except Exception as error:  # whatever it was, the command reports it
+        logging.exception("%s stopped", task)
+        failure = PipelineError(f"{task} stopped: {type(error).__name__}: {error}")
+        events.send(Failed(node=None, error=failure.to_json()))
+
+
+if __name__ == "__main__":
+    main()
