@@ -230,7 +230,8 @@ class TrainerOptions(Options):
         if self.stages is None:
             missing = [key for key, value in single.items() if value is None]
             if missing:
-                raise ValueError(f"{', '.join(missing)}: missing; needed where there are no stages")
+                keys = " ".join(f"--set trainer.{key}=VALUE" for key in missing)
+                raise ValueError(f"{', '.join(missing)}: missing; pass {keys} or write it into the file; or stages")
             return self
         given = [key for key, value in single.items() if value is not None]
         if given:

@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 
 from components.features import EVAL
+from components.pusher.outcome import OUTCOME_FILE, Outcome
 
 
 def judge(vww, released, what, *arguments):
@@ -18,12 +19,13 @@ def judge(vww, released, what, *arguments):
 
 def test_evaluate_saved_model_gives_the_evaluators_metrics_and_slices(released, vww):
     slices = judge(vww, released, released.output("Trainer", "model"))
-    whole = released.outcome.float_metrics
+    outcome = Outcome.from_json((released.output("MicroPusher", "pushed_model") / OUTCOME_FILE).read_text())
+    whole = outcome.float_metrics
     assert slices[""]["example_count"] == whole.examples
     assert slices[""]["accuracy"] == pytest.approx(whole.accuracy, abs=1e-6)
     assert slices[""]["auc_1"] == pytest.approx(whole.auc, abs=1e-6)
-    assert set(slices) == {"", *released.outcome.float_slices}
-    for name, metrics in released.outcome.float_slices.items():
+    assert set(slices) == {"", *outcome.float_slices}
+    for name, metrics in outcome.float_slices.items():
         assert slices[name]["example_count"] == metrics.examples
         assert slices[name]["accuracy"] == pytest.approx(metrics.accuracy, abs=1e-6)
         assert slices[name]["auc_1"] is None

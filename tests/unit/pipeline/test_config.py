@@ -159,7 +159,7 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ("trainer.epochs=many", "trainer.epochs: input should be a valid integer; received 'many'"),
         ("trainer.epochs='2'", "trainer.epochs: input should be a valid integer; received '2'"),
         ("trainer.epochs=2.5", "trainer.epochs: input should be a valid integer"),
-        ("trainer.epochs=", "trainer.epochs: input should be a valid integer; received None"),
+        ("trainer.epochs=", "trainer.epochs: missing; pass --set trainer.epochs=VALUE"),
         ("trainer.learning_rate=true", "trainer.learning_rate: input should be a valid number; received True"),
         ("trainer.learning_rate=.nan", "trainer.learning_rate: "),
         ("trainer.learning_rate=0", "trainer.learning_rate: input should be greater than 0; received 0"),

@@ -125,7 +125,7 @@ def test_block_of_a_layer(backbone, layer, block):
             {"schedule": {"name": "piecewise", "at_epochs": [1], "rates": [0.1]}},
             "schedule: piecewise states its own rates",
         ),
-        (None, {"epochs": 3}, "learning_rate: missing; needed where there are no stages"),
+        (None, {"epochs": 3}, "learning_rate: missing; pass --set trainer.learning_rate=VALUE .* or stages"),
         (None, {}, "epochs, learning_rate: missing"),
     ],
 )
