@@ -41,6 +41,32 @@ def read_rasters(files: Sequence[str], shape: tuple[int, int, int]) -> Any:
     return read_records(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
+def read_training_rasters(files: Sequence[str], shape: tuple[int, int, int], key: str) -> Any:
+    """A `tf.data.Dataset` of what augmentation works on.
+
+    Args:
+      files: of transformed examples.
+      shape: [height, width, channels] of the rasters.
+      key: `features.RASTER` or `features.TRAINING_RASTER`.
+
+    Returns:
+      (raster, boxes): uint8 of that shape, and float32 [MAX_OBJECTS, 4], the boxes_yxyx of the objects that gave the
+      label in 0...1, with rows of 0 where there are fewer.
+    """
+    spec = {
+        key: tf.io.FixedLenFeature([], tf.string),
+        features.OBJECT_BOXES: tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True),
+    }
+
+    def parse(record: Any) -> tuple[Any, Any]:
+        parsed = tf.io.parse_single_example(record, spec)
+        values = parsed[features.OBJECT_BOXES]
+        padded = tf.pad(values, [[0, 4 * features.MAX_OBJECTS - tf.size(values)]])
+        return decode_raster(parsed[key], shape), tf.reshape(padded, [features.MAX_OBJECTS, 4])
+
+    return read_records(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
 def read_index(files: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
     """The source ids and labels of a split, in file order, without keeping the rasters."""
     parsed = read_records(files).batch(1024).map(lambda records: tf.io.parse_example(records, _SPEC))

@@ -66,7 +66,10 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
             (
                 pipeline
                 | "Shards" >> beam.Create(shards, reshuffle=False)
-                | "WriteExamples" >> WriteExamples(uri, plan.label_names, len(plan.records))
+                | "WriteExamples"
+                >> WriteExamples(
+                    uri, plan.label_names, len(plan.records), dict(plan.inventory.category_ids), plan.rule.parameters
+                )
                 | "WriteSummary" >> beam.Map(write_summary, summary_path)
             )
         return read_summary(summary_path)

@@ -9,7 +9,7 @@ import dataclasses
 import enum
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -197,6 +197,33 @@ def label_image(record: ImageRecord, category_ids: Sequence[int], rule: RulePara
     if is_enough:
         return ImageLabel(1 + totals.index(best), largest / image_area)
     return ImageLabel(NEGATIVE if rule.small_only is SmallOnly.NEGATIVE else None, largest / image_area)
+
+
+def find_label_givers(
+    record: ImageRecord, label: int, category_labels: Mapping[int, int], rule: RuleParameters | None
+) -> Collection[Annotation]:
+    """The objects without which an image would not have its label.
+
+    Args:
+      record: the image.
+      label: what `label_image` said of it.
+      category_labels: label by the id of each COCO category that has one.
+      rule: by which it was labelled; None where folders are the labels.
+
+    Returns:
+      Those of the label's category that the rule counts and finds large enough; all that it counts where their areas
+      are added up.
+    """
+    if rule is None or label == NEGATIVE:
+        return ()
+    least = 0.0 if rule.sums else rule.min_area_fraction * record.area_px
+    return [
+        annotation
+        for annotation in record.annotations
+        if category_labels.get(annotation.category_id) == label
+        and (rule.crowds or not annotation.is_crowd)
+        and _measure(annotation, rule.quantity) >= least
+    ]
 
 
 def _measure(annotation: Annotation, quantity: Quantity) -> float:

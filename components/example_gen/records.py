@@ -8,7 +8,7 @@ need not import TensorFlow. Tests hold the result against TensorFlow's own bytes
 import functools
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, BinaryIO
 
 import google_crc32c
@@ -40,7 +40,13 @@ def box_yxyx(annotation: Annotation, width: int, height: int) -> tuple[float, fl
 
 
 def encode_example(
-    record: ImageRecord, image: CheckedImage, *, label: int, label_text: str, largest_object: str
+    record: ImageRecord,
+    image: CheckedImage,
+    *,
+    label: int,
+    label_text: str,
+    largest_object: str,
+    label_givers: Collection[Annotation] = (),
 ) -> tuple[bytes, bytes, bytes]:
     """Serializes one image with its label and all its boxes, of every category.
 
@@ -50,12 +56,13 @@ def encode_example(
       label: `image/class/label`.
       label_text: `image/class/text`.
       largest_object: bucket of the largest labelled object, by which metrics are sliced.
+      label_givers: those of the annotations that gave the image its label.
 
     Returns:
       A serialized `tf.train.Example` with the raw features of `components.features`, as protobuf's deterministic
       serialization writes it, in three parts, of which the second is `image.data` itself.
     """
-    ymin, xmin, ymax, xmax, categories, areas, crowds = _boxed_objects(record, image.width, image.height)
+    ymin, xmin, ymax, xmax, categories, areas, crowds, givers = _boxed_objects(record, image, label_givers)
     # In the order of the keys.
     before = _ints(features.LABEL, [label]) + _text(features.LABEL_TEXT, label_text)
     after = b"".join(
@@ -70,6 +77,7 @@ def encode_example(
             _floats(features.YMAX, ymax),
             _floats(features.YMIN, ymin),
             _ints(features.OBJECT_CATEGORY, categories),
+            _ints(features.OBJECT_GIVES_LABEL, givers),
             _ints(features.OBJECT_IS_CROWD, crowds),
             _text(features.LARGEST_OBJECT, largest_object),
             _text(features.SOURCE_ID, record.source_id),
@@ -81,14 +89,16 @@ def encode_example(
     return _FIRST + _varint(in_features) + before + opening, image.data, after
 
 
-def _boxed_objects(record: ImageRecord, width: int, height: int) -> Sequence[Sequence[Any]]:
-    """The objects that have a box, column by column: ymin, xmin, ymax, xmax, category, area, whether a crowd."""
+def _boxed_objects(
+    record: ImageRecord, image: CheckedImage, label_givers: Collection[Annotation]
+) -> Sequence[Sequence[Any]]:
+    """The objects with a box by column: ymin, xmin, ymax, xmax, category, area, whether a crowd, whether a giver."""
     rows = [
-        (*box, annotation.category_id, annotation.area, annotation.is_crowd)
+        (*box, annotation.category_id, annotation.area, annotation.is_crowd, annotation in label_givers)
         for annotation in record.annotations
-        if (box := box_yxyx(annotation, width, height)) is not None
+        if (box := box_yxyx(annotation, image.width, image.height)) is not None
     ]
-    return list(zip(*rows, strict=True)) if rows else [()] * 7
+    return list(zip(*rows, strict=True)) if rows else [()] * 8
 
 
 # Entries of the map `Features.feature`.

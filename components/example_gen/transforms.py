@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from components import progress
 from components.example_gen.image_bytes import check_image
+from components.example_gen.labeling import RuleParameters, find_label_givers
 from components.example_gen.plan import LabeledImage
 from components.example_gen.quarantine import BadRecord, Quarantined
 from components.example_gen.records import TFRecordFile, encode_example
@@ -103,10 +104,19 @@ class _ImageCount:
 class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
     """Reads, checks, labels and writes the images of one shard, one at a time."""
 
-    def __init__(self, directory: str, label_names: tuple[str, ...], total: int) -> None:
+    def __init__(
+        self,
+        directory: str,
+        label_names: tuple[str, ...],
+        total: int,
+        category_labels: Mapping[int, int],
+        rule: RuleParameters | None,
+    ) -> None:
         self._directory = directory
         self._label_names = label_names
         self._total = total
+        self._category_labels = category_labels
+        self._rule = rule
 
     def setup(self) -> None:
         """Counts and connects anew in every worker."""
@@ -148,6 +158,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
             label=image.label,
             label_text=self._label_names[image.label],
             largest_object=image.bucket,
+            label_givers=find_label_givers(record, image.label, self._category_labels, self._rule),
         )
         return example, checked.reencoded
 
@@ -175,17 +186,22 @@ class WriteExamples(beam.PTransform):  # type: ignore[misc]
       directory: where the `Split-*` folders go.
       label_names: `image/class/text` by label.
       total: images in all shards, for the progress bar.
+      category_labels: label by the id of each COCO category that has one.
+      rule: by which the images were labelled; None where folders are the labels.
     """
 
     directory: str
     label_names: tuple[str, ...]
     total: int
+    category_labels: Mapping[int, int]
+    rule: RuleParameters | None
 
     def expand(self, shards: Any) -> Any:
         """Names its steps after what they call."""
         return (
             shards
             | "Reshuffle" >> beam.Reshuffle()
-            | "WriteShard" >> beam.ParDo(WriteShard(self.directory, self.label_names, self.total))
+            | "WriteShard"
+            >> beam.ParDo(WriteShard(self.directory, self.label_names, self.total, self.category_labels, self.rule))
             | "AddUp" >> beam.CombineGlobally(lambda summaries: sum(summaries, ShardSummary()))
         )

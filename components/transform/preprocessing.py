@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from components import features
 from components.transform.image_ops import describe_raster, encode_raster, rasterize
-from components.transform.options import TransformOptions
+from components.transform.options import TrainingRaster, TransformOptions
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
@@ -33,6 +33,8 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     )
     return {
         features.RASTER: rasters,
+        features.OBJECT_BOXES: _largest_boxes(inputs),
+        **_training_rasters(inputs[features.ENCODED], options.training_raster),
         features.TRANSFORMED_LABEL: inputs[features.LABEL],
         features.TRANSFORMED_SOURCE_ID: inputs[features.SOURCE_ID],
         features.BRIGHTNESS: brightness,
@@ -41,3 +43,33 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         features.TRANSFORMED_HEIGHT: inputs[features.HEIGHT],
         features.OBJECT_COUNT: tf.RaggedTensor.from_sparse(inputs[features.OBJECT_CATEGORY]).row_lengths(),
     }
+
+
+def _training_rasters(encoded: Any, options: TrainingRaster | None) -> dict[str, Any]:
+    """A loop of its own, so that the exported graph, which has no use for it, leaves it out."""
+    if options is None:
+        return {}
+    rasters = tf.map_fn(
+        lambda image: encode_raster(rasterize(image, options.side, options.channels)),
+        encoded,
+        fn_output_signature=tf.TensorSpec([], tf.string),
+        parallel_iterations=16,
+    )
+    return {features.TRAINING_RASTER: rasters}
+
+
+def _largest_boxes(inputs: dict[str, Any]) -> Any:
+    """The boxes_yxyx of the largest objects that gave the label, as sparse float32 [n, 4 * objects]."""
+
+    def dense(key: str) -> Any:
+        values = tf.sparse.to_dense(tf.sparse.reset_shape(inputs[key]))
+        return tf.pad(values, [[0, 0], [0, features.MAX_OBJECTS]])  # top_k asks for as many
+
+    keys = (features.YMIN, features.XMIN, features.YMAX, features.XMAX)
+    boxes = tf.stack([dense(key) for key in keys], -1)
+    gives_label = tf.cast(dense(features.OBJECT_GIVES_LABEL), tf.float32)
+    areas = gives_label * (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    largest, places = tf.math.top_k(areas, features.MAX_OBJECTS)
+    values = tf.reshape(tf.gather(boxes, places, batch_dims=1), [-1, 4 * features.MAX_OBJECTS])
+    lengths = 4 * tf.math.count_nonzero(largest > 0, axis=1)
+    return tf.RaggedTensor.from_tensor(values, lengths=lengths).to_sparse()

@@ -14,7 +14,7 @@ from components.example_gen import labeling
 from components.example_gen.coco import Annotation, ImageRecord, pack_annotations
 from components.example_gen.image_bytes import CheckedImage
 from components.example_gen.records import encode_example
-from components.transform.options import TransformOptions
+from components.transform.options import TrainingRaster, TransformOptions
 from components.transform.preprocessing import preprocessing_fn
 
 BOX_KEYS = [features.YMIN, features.XMIN, features.YMAX, features.XMAX]
@@ -57,7 +57,13 @@ def test_feature_table_lists_every_key_of_the_module_once():
         if name.isupper() and isinstance(value, str) and value.startswith("image/")
     }
     assert set(RAW) == constants
-    assert set(TRANSFORMED) == {features.RASTER, features.TRANSFORMED_SOURCE_ID, *features.DESCRIPTIVE}
+    assert set(TRANSFORMED) == {
+        features.RASTER,
+        features.TRANSFORMED_SOURCE_ID,
+        features.OBJECT_BOXES,
+        features.TRAINING_RASTER,
+        *features.DESCRIPTIVE,
+    }
 
 
 def test_schema_names_exactly_the_raw_features_with_their_types(schema):
@@ -119,15 +125,20 @@ def test_encode_example_writes_exactly_the_raw_features_with_their_types(objects
 
 
 def test_preprocessing_fn_gives_exactly_the_transformed_features_with_their_types():
+    box = tf.ragged.constant([[0.25, 0.5]], tf.float32).to_sparse()
     png = tf.io.encode_png(np.zeros((4, 4, 1), np.uint8))
     outputs = preprocessing_fn(
         {
             features.ENCODED: png[None],
-            features.SOURCE_ID: ["7"],
+            features.SOURCE_ID: tf.constant(["7"]),
             **{key: tf.constant([4], tf.int64) for key in (features.LABEL, features.WIDTH, features.HEIGHT)},
-            features.OBJECT_CATEGORY: tf.ragged.constant([[1, 1]], tf.int64).to_sparse(),
+            **dict.fromkeys(
+                (features.OBJECT_CATEGORY, features.OBJECT_GIVES_LABEL),
+                tf.ragged.constant([[1, 1]], tf.int64).to_sparse(),
+            ),
+            **dict.fromkeys(BOX_KEYS, box),
         },
-        {"options": TransformOptions(side=32).to_json()},
+        {"options": TransformOptions(side=32, training_raster=TrainingRaster(side=48, channels=3)).to_json()},
     )
-    types = {key: tf.convert_to_tensor(value).dtype.name for key, value in outputs.items()}
+    types = {key: value.dtype.name for key, value in outputs.items()}
     assert types == {key: dtype.replace("bytes", "string") for key, (dtype, _) in TRANSFORMED.items()}

@@ -87,6 +87,7 @@ def raw_examples(encoded_images) -> list[bytes]:
             label=number % 2,
             label_text=("not-person", "person")[number % 2],
             largest_object=("none", "over_10%")[number % 2],
+            label_givers=[person],
         )
         examples.append(b"".join(parts))
     return examples
@@ -114,6 +115,7 @@ def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
     from tensorflow_metadata.proto.v0 import schema_pb2
     from tfx_bsl.public import tfxio
 
+    from components import features
     from components.data_validation.schema import raw_schema_text
     from components.transform.options import TransformOptions
     from components.transform.preprocessing import preprocessing_fn
@@ -140,5 +142,8 @@ def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
         transform_fn | tft_beam.WriteTransformFn(str(root / "graph"))
     with pa.OSFile(str(root / "batch")) as file:
         columns = pa.ipc.open_stream(file).read_all().to_pydict()
-    outputs = {name: [value for (value,) in column] for name, column in columns.items()}
+    outputs = {
+        name: column if name == features.OBJECT_BOXES else [value for (value,) in column]
+        for name, column in columns.items()
+    }
     return TransformGraph(str(root / "graph"), outputs)

@@ -405,3 +405,30 @@ def test_label_image_several_categories_on_real_coco_match_a_second_reading():
         large = [(areas[name], -place) for place, name in enumerate(names) if areas.get(name, 0) / size >= 0.005]
         assert labels[image["id"]] == (1 - max(large)[1] if large else 0)
     assert {*labels.values()} == {0, 1, 2, 3}
+
+
+# The objects that gave the label.
+
+
+def givers(rule, label, *annotations, categories=(PERSON,)):
+    parameters = None if rule is None else parameters_of(rule)
+    of_category = {category: place for place, category in enumerate(categories, start=1)}
+    return labeling.find_label_givers(record(*annotations), label, of_category, parameters)
+
+
+def test_label_givers_are_the_large_enough_objects_of_the_labels_category():
+    small, large, other = thing(99), thing(300), thing(5000, category=DOG)
+    assert givers("slim", 1, small, large, other) == [large]
+    assert givers("slim", 2, small, large, other, categories=(PERSON, DOG)) == [other]
+
+
+def test_label_givers_are_counted_as_the_rule_counts():
+    crowd, one = thing(4000, crowd=True), thing(3000)
+    assert set(givers("slim", 1, crowd, one)) == {crowd, one}
+    assert givers("mlperf", 1, crowd, one) == [one]
+    assert len(givers("kenning", 1, thing(60), thing(70))) == 2  # only together are they large enough
+
+
+def test_label_givers_of_a_negative_or_of_a_folder_are_none():
+    assert not givers("slim", NEGATIVE, thing(50))
+    assert not givers(None, 1, thing(5000))

@@ -52,6 +52,17 @@ def test_encode_example_holds_the_objects_of_every_category():
     assert found[features.OBJECT_CATEGORY] == [1, 18]
     assert found[features.OBJECT_AREA] == [20000.0, 4999.5]
     assert found[features.OBJECT_IS_CROWD] == [1, 0]
+    assert found[features.OBJECT_GIVES_LABEL] == [0, 0]
+
+
+def test_encode_example_marks_the_objects_that_gave_the_label():
+    dog, person = annotation((40, 10, 100, 30), category_id=18), annotation((0, 0, 20, 50))
+    record = ImageRecord(7, "7.jpg", WIDTH, HEIGHT, pack_annotations([dog, person]))
+    image = CheckedImage(b"x", "jpeg", WIDTH, HEIGHT, reencoded=False)
+    parts = encode_example(record, image, label=1, label_text="p", largest_object="none", label_givers=[person])
+    found = values(b"".join(parts))
+    assert found[features.OBJECT_CATEGORY] == [1, 18]
+    assert found[features.OBJECT_GIVES_LABEL] == [1, 0]
 
 
 def test_encode_example_leaves_boxes_without_extent_out_and_keeps_the_label():

@@ -16,6 +16,7 @@ from PIL import Image
 
 from components import features, progress
 from components.example_gen.coco import Annotation, ImageRecord, pack_annotations
+from components.example_gen.labeling import LABEL_RULES
 from components.example_gen.plan import LabeledImage
 from components.example_gen.quarantine import Quarantined, QuarantineReason
 from components.example_gen.shards import cut_shards
@@ -56,7 +57,7 @@ def write(images, folder, arguments):
         (
             pipeline
             | beam.Create(write_shards(shards, f"{folder}/shards"), reshuffle=False)
-            | WriteExamples(str(folder), LABEL_NAMES, len(images))
+            | WriteExamples(str(folder), LABEL_NAMES, len(images), {1: 1}, LABEL_RULES["slim"].parameters)
             | "WriteSummary" >> beam.Map(write_summary, f"{folder}/summary")
         )
     return read_summary(f"{folder}/summary")
