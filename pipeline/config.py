@@ -6,16 +6,17 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from components.errors import ConfigError
 from components.example_gen.options import ExampleGenOptions
 from components.gate_options import GateOptions
 from components.options import Options
 from components.pusher.options import ReleaseOptions
+from components.trainer.augmentation.options import needs_colour
 from components.trainer.options import IMAGENET, TrainerOptions
 from components.transform.options import TransformOptions
 
@@ -49,6 +50,18 @@ class RunConfig(Options):
     trainer: TrainerOptions
     gates: GateOptions
     release: ReleaseOptions = ReleaseOptions()
+
+    @model_validator(mode="after")
+    def _check_colour(self) -> Self:
+        training = self.transform.training_raster
+        channels = self.transform.channels if training is None else training.channels
+        if channels == 1 and needs_colour(self.trainer.augmentation):
+            side = self.transform.side if training is None else training.side
+            raise ValueError(
+                "trainer.augmentation: saturation needs colour, which gray rasters have not; pass "
+                f"--set transform.training_raster='{{side: {side}, channels: 3}}', or leave saturation out"
+            )
+        return self
 
     @property
     def release_uri(self) -> str:
@@ -181,7 +194,8 @@ def _locate(location: tuple[int | str, ...], tree: Any) -> tuple[str, Any]:
         inside = (isinstance(node, Mapping) and part in node) or (isinstance(node, list) and isinstance(part, int))
         if part == "[key]":
             return ".".join(parts), parts[-1]
-        if not inside and (depth < len(location) - 1 or not isinstance(node, Mapping)):
+        is_tag = not isinstance(node, Mapping) or node.get("name") == part
+        if not inside and (depth < len(location) - 1 or is_tag):
             continue
         parts.append(str(part))
         node = node[part] if inside else None

@@ -144,12 +144,14 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
 
 
 def _training_job(config: RunConfig, facts: RunFacts) -> TrainingJob:
+    training = config.transform.training_raster
     return TrainingJob(
         trainer=config.trainer,
         side=config.transform.side,
         channels=config.transform.channels,
         label_count=facts.label_count,
         seed=config.run.seed,
+        training_raster_shape=None if training is None else (training.side, training.side, training.channels),
         initial_weights_sha256=facts.initial_weights_sha256,
     )
 

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components import pixels
+from components import features, pixels
 from components.errors import ConfigError, StorageError
-from components.trainer.augmentation import augment
-from components.trainer.options import AugmentationOptions
-from components.transformed_examples import read_index, read_rasters
+from components.trainer.augmentation.augment import augment
+from components.trainer.augmentation.options import AugmentationOptions, changes_of, mixing_changes
+from components.transformed_examples import read_index, read_training_rasters
 
 MEMORY_LIMIT_BYTES = 2 * 2**30  # of the rasters of a split; more are kept in a file and read from there
 _READ_BATCH = 1_024
@@ -31,10 +31,13 @@ class Split:
     Attributes:
       rasters: uint8 [n, side, side, channels], in memory or in a mapped file.
       labels: int64 [n].
+      objects: float32 [n, objects, 4], boxes_yxyx in 0...1 of the objects that gave the labels, rows of 0 where an
+        image has fewer; None where no image has any.
     """
 
     rasters: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
+    objects: npt.NDArray[np.float32] | None = None
 
     @property
     def count(self) -> int:
@@ -42,13 +45,14 @@ class Split:
         return len(self.labels)
 
 
-def read_split(files: Sequence[str], shape: tuple[int, int, int], spill: Path) -> Split:
+def read_split(files: Sequence[str], shape: tuple[int, int, int], spill: Path, *, key: str = features.RASTER) -> Split:
     """Decodes one split, into memory where it fits and into a file where not.
 
     Args:
       files: TFRecord files of transformed examples.
       shape: [height, width, channels] of a raster.
       spill: the file for rasters that need more than `MEMORY_LIMIT_BYTES`.
+      key: `features.RASTER`, or `features.TRAINING_RASTER` to train on those.
 
     Raises:
       StorageError: if there is no room for that file.
@@ -59,11 +63,13 @@ def read_split(files: Sequence[str], shape: tuple[int, int, int], spill: Path) -
         rasters = np.empty((len(labels), *shape), np.uint8)
     else:
         rasters = _mapped(spill, size, (len(labels), *shape))
+    objects = np.empty((len(labels), features.MAX_OBJECTS, 4), np.float32)
     at = 0
-    for batch, _ in read_rasters(files, shape).batch(_READ_BATCH).as_numpy_iterator():
+    for batch, boxes in read_training_rasters(files, shape, key).batch(_READ_BATCH).as_numpy_iterator():
         rasters[at : at + len(batch)] = batch
+        objects[at : at + len(batch)] = boxes
         at += len(batch)
-    return Split(rasters, labels)
+    return Split(rasters, labels, objects if objects.any() else None)
 
 
 def _mapped(path: Path, size: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -126,6 +132,7 @@ def training_batches(
     label_count: int,
     augmentation: AugmentationOptions,
     seed: int,
+    shape: tuple[int, int, int],
     balanced: bool = False,
     first_step: int = 0,
 ) -> Any:
@@ -137,14 +144,16 @@ def training_batches(
       label_count: number of labels.
       augmentation: random changes of the rasters.
       seed: of order and changes.
+      shape: [height, width, channels] of the model's input, which the split's rasters may exceed.
       balanced: whether all labels are drawn equally often, instead of every image once a pass.
       first_step: where to start, counted from 0.
 
     Returns:
-      (image, label) pairs: float32 [batch, side, side, channels] in [-1, 1] and one-hot float32 [batch, label_count].
+      (image, label) pairs: float32 [batch, side, side, channels] in [-1, 1] and float32 [batch, label_count], one-hot
+      unless MixUp or CutMix mixed them.
 
     Raises:
-      ConfigError: if the split holds less than one batch.
+      ConfigError: if the split holds less than one batch, or one label alone where images are to be mixed.
     """
     if batch_size > split.count:
         raise ConfigError(
@@ -152,28 +161,47 @@ def training_batches(
             expected="at least one whole batch of training images",
             hint=f"--set trainer.batch_size={max(split.count // 4, 1)}, or more images",
         )
+    changes = changes_of(augmentation)
+    if (mixing := mixing_changes(augmentation)) and len(found := np.unique(split.labels)) == 1:
+        raise ConfigError(
+            f"trainer.augmentation: {' and '.join(mixing)}: all {split.count:,} images of the train split have the "
+            f"label {found[0]}, so that nothing can be mixed",
+            expected="training images of two labels or more",
+            hint="add images of another label, or take it out of trainer.augmentation",
+        )
     order = DataOrder(split.labels, batch_size, seed, balanced=balanced)
 
-    def gather(step: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        images = order.batch(int(step))
-        return split.rasters[images], split.labels[images]
+    arrays: list[npt.NDArray[Any]] = [split.rasters, split.labels]
+    arrays += [] if split.objects is None else [split.objects]
 
-    def read(step: Any) -> tuple[Any, Any, Any]:
-        rasters, labels = tf.numpy_function(gather, [step], (tf.uint8, tf.int64), stateful=False)
-        return (
-            step,
-            tf.ensure_shape(rasters, (batch_size, *split.rasters.shape[1:])),
-            tf.ensure_shape(labels, [batch_size]),
+    def gather(step: Any) -> list[npt.NDArray[Any]]:
+        images = order.batch(int(step))
+        return [array[images] for array in arrays]
+
+    def read(step: Any) -> tuple[Any, ...]:
+        gathered = tf.numpy_function(gather, [step], [array.dtype for array in arrays], stateful=False)
+        return step, *(
+            tf.ensure_shape(batch, (batch_size, *array.shape[1:]))
+            for batch, array in zip(gathered, arrays, strict=True)
         )
 
-    def prepare(step: Any, rasters: Any, labels: Any) -> tuple[Any, Any]:
-        changed = augment(tf.cast(rasters, tf.float32), tf.stack([tf.cast(seed, tf.int64), step]), augmentation)
-        return pixels.normalize(changed), tf.one_hot(labels, label_count)
+    def prepare(step: Any, rasters: Any, labels: Any, objects: Any | None = None) -> tuple[Any, Any]:
+        images, mixed = augment(
+            rasters,
+            tf.one_hot(labels, label_count),
+            objects,
+            tf.stack([tf.cast(seed, tf.int64), step]),
+            changes,
+            side=shape[0],
+            channels=shape[2],
+        )
+        return pixels.normalize(images), mixed
 
     return (
         tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
         .map(read)  # one after the other: the order keeps its latest pass
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        # Nothing in it is Python's control flow over tensors, for which AutoGraph would rewrite it.
+        .map(tf.autograph.experimental.do_not_convert(prepare), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(2)
     )
 

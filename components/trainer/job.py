@@ -52,6 +52,7 @@ class TrainingJob(Options):
       channels: of the rasters.
       label_count: number of labels.
       seed: of initial weights, data order and augmentation.
+      training_raster_shape: [height, width, channels] of what the train split is augmented from; None for the rasters.
       initial_weights_sha256: of what `trainer.initial_weights` names, as the run found it; None where it names nothing.
     """
 
@@ -60,6 +61,7 @@ class TrainingJob(Options):
     channels: int
     label_count: int = Field(ge=2)
     seed: int
+    training_raster_shape: tuple[int, int, int] | None = None
     initial_weights_sha256: str | None = None
 
     @property

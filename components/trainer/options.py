@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.options import Options
+from components.trainer.augmentation.options import AugmentationOptions, mixing_changes
 from components.trainer.stages import ALL, Stage, check_stages
 
 Backbone = Literal["mobilenet_v1", "mobilenet_v2"]
@@ -135,22 +136,6 @@ class EarlyStopping(Options):
     min_delta: float = Field(default=0.0, ge=0)
 
 
-class AugmentationOptions(Options):
-    """Random changes of a training raster; 0 or false switches one off.
-
-    Attributes:
-      horizontal_flip: mirror every second image.
-      max_shift_fraction: shift by up to this share of the side, each way; what enters is the mirrored edge.
-      max_brightness_delta: add up to this share of the value range, either way.
-      max_contrast_delta: scale the distance from mid-gray by 1 plus or minus up to this.
-    """
-
-    horizontal_flip: bool = True
-    max_shift_fraction: float = Field(default=0.0, ge=0, le=0.5)
-    max_brightness_delta: float = Field(default=0.0, ge=0, le=1)
-    max_contrast_delta: float = Field(default=0.0, ge=0, lt=1)
-
-
 class TrainerOptions(Options):
     """How the model is built and trained.
 
@@ -180,7 +165,7 @@ class TrainerOptions(Options):
       best_by: which epoch's weights are kept.
       early_stopping: when to stop before the last epoch.
       checkpoint_interval_steps: how often a checkpoint is written, beside the one after every epoch.
-      augmentation: random changes of the training rasters.
+      augmentation: random changes of the training rasters, in their order, or a preset's name.
     """
 
     backbone: Backbone = "mobilenet_v1"
@@ -208,7 +193,7 @@ class TrainerOptions(Options):
     best_by: BestBy = BestBy()
     early_stopping: EarlyStopping | None = None
     checkpoint_interval_steps: int = Field(default=500, ge=1)
-    augmentation: AugmentationOptions = AugmentationOptions()
+    augmentation: AugmentationOptions = "none"
 
     @model_validator(mode="after")
     def _check_backbone(self) -> Self:
@@ -256,3 +241,9 @@ class TrainerOptions(Options):
         assert self.epochs is not None
         assert self.learning_rate is not None
         return (Stage(train_from=ALL, epochs=self.epochs, learning_rate=self.learning_rate),)
+
+    @model_validator(mode="after")
+    def _check_mixing(self) -> Self:
+        if self.batch_size == 1 and (mixing := mixing_changes(self.augmentation)):
+            raise ValueError(f"batch_size: received 1; expected images to mix for {' and '.join(mixing)}")
+        return self

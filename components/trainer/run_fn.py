@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import progress
+from components import features, progress
 from components.trainer.checkpoints import CheckpointFolder
 from components.trainer.curves import Curves
 from components.trainer.initial_weights import Outcome, copy_report, start_from
@@ -59,7 +59,12 @@ def train(
     strategy = training_strategy()
     check_shares(options.batch_size, strategy.num_replicas_in_sync)
     keras.utils.set_random_seed(job.seed)
-    train_split = read_split(train_files, job.raster_shape, checkpoints.path / "train.rasters")
+    train_split = read_split(
+        train_files,
+        job.training_raster_shape or job.raster_shape,
+        checkpoints.path / "train.rasters",
+        key=features.RASTER if job.training_raster_shape is None else features.TRAINING_RASTER,
+    )
     eval_split = read_split(eval_files, job.raster_shape, checkpoints.path / "eval.rasters")
     loop = _start(job, train_split, strategy, checkpoints, run_dir)
     batches = training_batches(
@@ -68,6 +73,7 @@ def train(
         label_count=job.label_count,
         augmentation=options.augmentation,
         seed=job.seed,
+        shape=job.raster_shape,
         balanced=options.class_balance == "sampling",
         first_step=loop.position.step,
     )

@@ -155,7 +155,9 @@ def bench_trainer(images: BenchSet, size: int, folder: Path) -> None:
     options = read_config(CONFIG, ["data.annotations=none", "data.images=none"]).trainer
     job = TrainingJob(trainer=options, side=SHAPE[0], channels=SHAPE[2], label_count=2, seed=1)
     split = read_split(split_files(str(transformed), "train"), SHAPE, transformed / "train.rasters")
-    batches = training_batches(split, batch_size=BATCH, label_count=2, augmentation=options.augmentation, seed=1)
+    batches = training_batches(
+        split, batch_size=BATCH, label_count=2, augmentation=options.augmentation, seed=1, shape=SHAPE
+    )
     memory = batches.take(1).cache().repeat()
 
     def steps_cost(data: Any) -> Cost:

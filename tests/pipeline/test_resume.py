@@ -11,7 +11,8 @@ SETTINGS = (
     "trainer.checkpoint_interval_steps=2",
     "trainer.ema_decay=0.99",
     "trainer.dropout=0.2",
-    "trainer.augmentation={max_shift_fraction: 0.1, max_brightness_delta: 0.1}",
+    "trainer.augmentation=slim",
+    "transform.training_raster={side: 48, channels: 3}",
 )
 
 

@@ -109,7 +109,7 @@ def test_read_config_odd_yaml_is_refused_without_a_trace(refuse, text):
         ("trainer.optimizer.beta1=0.9", "trainer.optimizer.beta1: unknown key; did you mean beta_1"),
         ("trainer.optimizer.rho=0.9", "trainer.optimizer.rho: unknown key; expected one of: name, beta_1,"),
         ("trainer.schedule.warmup=1", "trainer.schedule.warmup: unknown key; did you mean warmup_epochs?"),
-        ("trainer.augmentation.flip=true", "trainer.augmentation.flip: unknown key; expected one of: horizontal_flip,"),
+        ("trainer.augmentation=[{name: shift, max_shift: 1}]", "trainer.augmentation.0.max_shift: unknown key; "),
         ("gates.float.min_acuracy=0.5", "gates.float.min_acuracy: unknown key; did you mean min_accuracy"),
         ("gates.float_.min_accuracy=0.5", "gates.float_: unknown key; did you mean float?"),
         ("gates.int8.zzz=1", "gates.int8.zzz: unknown key; expected one of: max_flatbuffer_bytes, max_arena_bytes,"),
@@ -163,11 +163,31 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ("trainer.learning_rate=true", "trainer.learning_rate: input should be a valid number; received True"),
         ("trainer.learning_rate=.nan", "trainer.learning_rate: "),
         ("trainer.learning_rate=0", "trainer.learning_rate: input should be greater than 0; received 0"),
+        ("data.group_near_duplicates=1", "data.group_near_duplicates: input should be a valid bool"),
+        ("data.group_near_duplicates=no", "near_duplicates: input should be a valid boolean; received 'no'"),
+        ("trainer.augmentation=heavy", "trainer.augmentation: input should be 'none', 'slim' or 'mlperf'"),
+        ("trainer.augmentation=[{name: flip}]", "trainer.augmentation.0: input tag 'flip' found using 'name' does not"),
         (
-            "trainer.augmentation.horizontal_flip=1",
-            "trainer.augmentation.horizontal_flip: input should be a valid bool",
+            "trainer.augmentation=[{name: shift, max_fraction: 2}]",
+            "trainer.augmentation.0.max_fraction: input should be less than or equal to 0.5; received 2",
         ),
-        ("trainer.augmentation.horizontal_flip=no", "horizontal_flip: input should be a valid boolean; received 'no'"),
+        (
+            "trainer.augmentation=[{name: mixup, alpha: 1.0}, {name: horizontal_flip}]",
+            "trainer.augmentation: expected horizontal_flip before mixup: mixup and cutmix, which mix finished images",
+        ),
+        (
+            "trainer.augmentation=[{name: crop, min_area_fraction: 0.5, max_area_fraction: 0.2}]",
+            "trainer.augmentation.0.min_area_fraction: received 0.5, which is more than max_area_fraction=0.2",
+        ),
+        (
+            "trainer.augmentation=slim",
+            "saturation needs colour, which gray rasters have not; pass --set transform.training_raster='{side: 96, ",
+        ),
+        (
+            "transform.training_raster={side: 200, channels: 3}",
+            "transform.training_raster: received side=200; expected 96 to 192",
+        ),
+        ("transform.training_raster={side: 96, channels: 1}", "transform.training_raster: the same as the model's"),
         ("transform.channels=2", "transform.channels: input should be 1 or 3; received 2"),
         ("transform.side=31", "transform.side: input should be greater than or equal to 32; received 31"),
         ("name=Tiny Model", "name: string should match pattern"),
@@ -220,8 +240,8 @@ def test_read_config_word_stays_a_word(read, word):
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False), ("TRUE", True)])
 def test_read_config_boolean_is_true_or_false(read, text, value):
-    config = read(MINIMAL, f"trainer.augmentation.horizontal_flip={text}")
-    assert config.trainer.augmentation.horizontal_flip is value
+    config = read(MINIMAL, f"data.group_near_duplicates={text}")
+    assert config.data.group_near_duplicates is value
 
 
 def test_read_config_grouped_digits_are_a_number(read):
@@ -246,7 +266,17 @@ def test_read_config_key_given_twice_is_refused_with_its_line(refuse, text, key)
 
 
 def test_read_config_override_makes_missing_sections(read):
-    assert read(MINIMAL, "trainer.augmentation.max_shift_fraction=0.1").trainer.augmentation.max_shift_fraction == 0.1
+    assert read(MINIMAL, "gates.data.max_label_drift=0.1").gates.data.max_label_drift == 0.1
+
+
+def test_read_config_batch_of_one_cannot_be_mixed(refuse):
+    message = refuse(MINIMAL, "trainer.augmentation=[{name: mixup, alpha: 0.2}]", "trainer.batch_size=1")
+    assert "trainer.batch_size: received 1; expected images to mix for mixup" in message
+
+
+def test_read_config_saturation_is_taken_with_colour_to_train_on(read):
+    for override in ("transform.training_raster={side: 96, channels: 3}", "transform.channels=3"):
+        assert read(MINIMAL, "trainer.augmentation=slim", override).trainer.augmentation == "slim"
 
 
 def test_read_config_later_override_wins(read):

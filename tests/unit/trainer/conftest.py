@@ -10,12 +10,12 @@ SIDE = 32
 
 @pytest.fixture(scope="session")
 def write_transformed():
-    """Writes uint8 [n, side, side, channels] with their labels to GZIP TFRecord files, `counts[i]` into the i-th."""
+    """Writes uint8 [n, side, side, channels] with labels and boxes to TFRecord files, `counts[i]` into the i-th."""
     import tensorflow as tf
 
     from components.transform.image_ops import encode_raster
 
-    def write(folder, rasters, labels, counts=None):
+    def write(folder, rasters, labels, counts=None, boxes=None):
         folder.mkdir(parents=True, exist_ok=True)
         counts = [len(rasters)] if counts is None else counts
         files, at = [], 0
@@ -23,7 +23,15 @@ def write_transformed():
             path = str(folder / f"transformed_examples-{number:05d}-of-{len(counts):05d}.gz")
             with tf.io.TFRecordWriter(path, tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
                 for index in range(at, at + count):
-                    writer.write(_example(tf, encode_raster(rasters[index]).numpy(), labels[index], index))
+                    writer.write(
+                        _example(
+                            tf,
+                            encode_raster(rasters[index]).numpy(),
+                            labels[index],
+                            index,
+                            [] if boxes is None else boxes[index],
+                        )
+                    )
             files.append(path)
             at += count
         return files
@@ -31,7 +39,7 @@ def write_transformed():
     return write
 
 
-def _example(tf, raster, label, index):
+def _example(tf, raster, label, index, boxes):
     def of_bytes(value):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
@@ -39,6 +47,7 @@ def _example(tf, raster, label, index):
         features.RASTER: of_bytes(raster),
         features.TRANSFORMED_LABEL: tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)])),
         features.TRANSFORMED_SOURCE_ID: of_bytes(str(index).encode()),
+        features.OBJECT_BOXES: tf.train.Feature(float_list=tf.train.FloatList(value=np.ravel(boxes))),
     }
     return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
 

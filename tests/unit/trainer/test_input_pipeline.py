@@ -7,12 +7,25 @@ import pytest
 from components import pixels
 from components.errors import ConfigError, StorageError
 from components.trainer import input_pipeline
-from components.trainer.input_pipeline import DataOrder, evaluation_batches, read_split, training_batches
-from components.trainer.options import AugmentationOptions
+from components.trainer.augmentation.options import (
+    Brightness,
+    Contrast,
+    Crop,
+    CutMix,
+    HorizontalFlip,
+    MixUp,
+    Shift,
+)
+from components.trainer.input_pipeline import DataOrder, Split, evaluation_batches, read_split, training_batches
 
 COUNT = 22
 SIDE = 8
-OFF = AugmentationOptions(horizontal_flip=False)
+MOVED = (
+    HorizontalFlip(name="horizontal_flip"),
+    Shift(name="shift", max_fraction=0.3),
+    Brightness(name="brightness", max_delta=0.5),
+    Contrast(name="contrast", max_delta=0.5),
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +47,14 @@ def split(files, tmp_path):
 
 
 def take(split, batches, **options):
-    settings = {"batch_size": 5, "label_count": 2, "augmentation": OFF, "seed": 1, **options}
+    settings = {
+        "batch_size": 5,
+        "label_count": 2,
+        "augmentation": "none",
+        "seed": 1,
+        "shape": (SIDE, SIDE, 1),
+        **options,
+    }
     return list(itertools.islice(training_batches(split, **settings).as_numpy_iterator(), batches))
 
 
@@ -54,6 +74,17 @@ def test_read_split_decodes_the_images_of_all_files(split, data):
     assert split.count == COUNT
     np.testing.assert_array_equal(split.rasters, rasters)
     np.testing.assert_array_equal(split.labels, labels)
+    assert split.objects is None
+
+
+def test_read_split_holds_the_boxes_of_each_image(write_transformed, data, tmp_path):
+    boxes = [np.linspace(0.1, 0.8, 4 * (number % 3)).reshape(-1, 4) for number in range(COUNT)]
+    files = write_transformed(tmp_path / "examples", *data, counts=[10, 12], boxes=boxes)
+    found = read_split(files, (SIDE, SIDE, 1), tmp_path / "rasters").objects
+    assert found.shape == (COUNT, 8, 4)
+    for image, expected in zip(found, boxes, strict=True):
+        np.testing.assert_allclose(image[: len(expected)], expected)
+        assert not image[len(expected) :].any()
 
 
 def test_evaluation_batches_are_one_pass_in_file_order_every_time(split, data):
@@ -90,6 +121,37 @@ def test_training_batches_larger_than_the_split_are_refused(split):
     assert "--set trainer.batch_size=5" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_training_batches_of_one_label_cannot_be_mixed(split, name):
+    alike = Split(split.rasters, np.ones(COUNT, np.int64))
+    change = {"mixup": MixUp, "cutmix": CutMix}[name](name=name, alpha=1.0)
+    message = rf"trainer\.augmentation: {name}: all 22 images of the train split have the label 1"
+    with pytest.raises(ConfigError, match=message) as caught:
+        take(alike, 1, augmentation=(change,))
+    assert caught.value.expected == "training images of two labels or more"
+
+
+def test_training_batches_of_larger_colour_rasters_are_the_models_size_and_gray():
+    colours = np.full((COUNT, 2 * SIDE, 2 * SIDE, 3), (250, 0, 0), np.uint8)
+    (images, _), *_ = take(Split(colours, np.arange(COUNT) % 2), 1, augmentation=MOVED[:2])
+    assert images.shape == (5, SIDE, SIDE, 1)
+    np.testing.assert_allclose(images, 0.299 * 250 / 127.5 - 1, atol=1e-5)
+
+
+def test_training_batches_crop_around_the_object_of_each_image():
+    """Objects in the lower right corner, of which no crop may show less than half."""
+    rasters = np.zeros((COUNT, 32, 32, 1), np.uint8)
+    rasters[:, 24:, 24:] = 255
+    objects = np.zeros((COUNT, 2, 4), np.float32)
+    objects[:, 0] = 0.75, 0.75, 1.0, 1.0
+    crop = (Crop(name="crop", min_area_fraction=0.05, max_area_fraction=0.2),)
+    settings = {"augmentation": crop, "batch_size": COUNT, "shape": (32, 32, 1)}
+    (kept, _), *_ = take(Split(rasters, np.arange(COUNT) % 2, objects), 1, **settings)
+    (free, _), *_ = take(Split(rasters, np.arange(COUNT) % 2), 1, **settings)
+    assert ((kept > 0.99).sum(axis=(1, 2, 3)) >= 32).all()
+    assert ((free > 0.99).sum(axis=(1, 2, 3)) == 0).any()
+
+
 def test_training_batches_show_every_image_once_an_epoch_in_another_order(split):
     orders = epochs(split, 3)
     for order in orders:
@@ -103,8 +165,7 @@ def test_training_batches_keep_image_and_label_together(split):
 
 
 def test_training_batches_augmented_keep_their_labels(split):
-    augmentation = AugmentationOptions(max_shift_fraction=0.3, max_brightness_delta=0.5, max_contrast_delta=0.5)
-    plain, changed = take(split, 9), take(split, 9, augmentation=augmentation)
+    plain, changed = take(split, 9), take(split, 9, augmentation=MOVED)
     for (images, labels), (changed_images, changed_labels) in zip(plain, changed, strict=True):
         np.testing.assert_array_equal(labels, changed_labels)
         assert not np.array_equal(images, changed_images)
@@ -112,7 +173,7 @@ def test_training_batches_augmented_keep_their_labels(split):
 
 
 def test_training_batches_augment_an_image_anew_in_every_epoch(split):
-    augmentation = AugmentationOptions(horizontal_flip=False, max_brightness_delta=0.3)
+    augmentation = (Brightness(name="brightness", max_delta=0.3),)
     means = [images.mean() for images, _ in take(split, 4, batch_size=COUNT, augmentation=augmentation)]
     assert len({round(float(mean), 6) for mean in means}) == 4
 
@@ -121,7 +182,7 @@ def test_training_batches_augment_an_image_anew_in_every_epoch(split):
 @pytest.mark.parametrize("balanced", [False, True])
 def test_training_batches_from_a_later_step_are_those_of_the_whole_stream(split, first_step, balanced):
     settings = {
-        "augmentation": AugmentationOptions(max_shift_fraction=0.3, max_brightness_delta=0.5, max_contrast_delta=0.5),
+        "augmentation": (*MOVED, MixUp(name="mixup", alpha=0.5)),
         "balanced": balanced,
     }
     whole = take(split, 15, **settings)[first_step:]
@@ -143,11 +204,9 @@ def test_data_order_balanced_draws_labels_equally_and_every_image_of_each_before
 
 
 def test_training_batches_same_seed_gives_the_same_and_another_gives_another_order(files, tmp_path):
-    everything = AugmentationOptions(max_shift_fraction=0.3, max_brightness_delta=0.5, max_contrast_delta=0.5)
-
     def stream(seed):
         split = read_split(files, (SIDE, SIDE, 1), tmp_path / "rasters")
-        return b"".join(images.tobytes() for images, _ in take(split, 9, seed=seed, augmentation=everything))
+        return b"".join(images.tobytes() for images, _ in take(split, 9, seed=seed, augmentation=MOVED))
 
     assert stream(1) == stream(1) != stream(2)
 

@@ -15,13 +15,13 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import features, pixels, progress
 from components.errors import ConfigError, ModelError, StorageError
+from components.trainer.augmentation.options import Brightness, HorizontalFlip, MixUp, Rotation, Shift
 from components.trainer.checkpoints import FILE_NAME, CheckpointFolder
 from components.trainer.job import TrainingJob
 from components.trainer.models.build import build_model
 from components.trainer.options import (
     SGD,
     Adam,
-    AugmentationOptions,
     BestBy,
     CosineSchedule,
     EarlyStopping,
@@ -44,7 +44,7 @@ def make_job(**changes):
         "epochs": 2,
         "weight_decay": 4e-5,
         "label_smoothing": 0.1,
-        "augmentation": AugmentationOptions(max_shift_fraction=0.1, max_brightness_delta=0.05),
+        "augmentation": (HorizontalFlip(name="horizontal_flip"), Brightness(name="brightness", max_delta=0.05)),
         **changes,
     }
     return TrainingJob(trainer=TrainerOptions(**settings), side=SIDE, channels=1, label_count=2, seed=3)
@@ -301,7 +301,11 @@ RESUMED = {
     "ema_decay": 0.9,
     "checkpoint_interval_steps": 3,
     "class_balance": "sampling",
-    "augmentation": AugmentationOptions(max_shift_fraction=0.2, max_brightness_delta=0.1, max_contrast_delta=0.1),
+    "augmentation": (
+        Shift(name="shift", max_fraction=0.2),
+        Rotation(name="rotation", max_degrees=20),
+        MixUp(name="mixup", alpha=0.3),
+    ),
 }
 
 

@@ -1,0 +1,86 @@
+"""How much of an object is in view, exactly, whatever way the image was turned.
+
+An object is the quadrilateral that its box has become: float32 [..., 4, 2], the corners (x, y) in turn, in the
+coordinates of the picture, where 0 is its centre and -0.5 and 0.5 are its edges.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+VIEW = (-0.5, -0.5, 0.5, 0.5)  # xmin, ymin, xmax, ymax
+_NEARLY_EQUAL = 1e-3
+_ROUNDING = 1e-4  # of float32, so that an untouched object keeps all of itself
+
+
+def corners_of(boxes_yxyx: Any) -> Any:
+    """Boxes as quadrilaterals.
+
+    Args:
+      boxes_yxyx: float32 [..., 4] in 0...1; boxes without extent stand for nothing.
+    """
+    ymin, xmin, ymax, xmax = tf.unstack(boxes_yxyx - 0.5, axis=-1)
+    return tf.stack([tf.stack(pair, -1) for pair in ((xmin, ymin), (xmax, ymin), (xmax, ymax), (xmin, ymax))], -2)
+
+
+def area(corners: Any) -> Any:
+    """float32 [...]: 1 is the whole picture."""
+    x, y = tf.unstack(corners, axis=-1)
+    return 0.5 * tf.abs(tf.reduce_sum(x * tf.roll(y, -1, -1) - tf.roll(x, -1, -1) * y, -1))
+
+
+def area_inside(corners: Any, rectangle: Any) -> Any:
+    """The area of quadrilaterals inside rectangles.
+
+    By Green's theorem it is the integral of x dy along the border, with x held within the rectangle's columns and y
+    within its rows; of one straight edge, that has a closed form.
+
+    Args:
+      corners: float32 [..., 4, 2].
+      rectangle: (xmin, ymin, xmax, ymax), numbers or float32 [...].
+
+    Returns:
+      float32 [...].
+    """
+    xmin, ymin, xmax, ymax = (tf.convert_to_tensor(edge, tf.float32)[..., tf.newaxis] for edge in rectangle)
+    x0, y0 = tf.unstack(corners, axis=-1)
+    x0, y0 = (x0 - xmin) / (xmax - xmin), (y0 - ymin) / (ymax - ymin)
+    x1, y1 = tf.roll(x0, -1, -1), tf.roll(y0, -1, -1)
+    rise = y1 - y0
+    is_level = tf.abs(rise) < 1e-6
+    slope = tf.where(is_level, 1.0, rise)
+    at_top, at_bottom = (tf.clip_by_value((edge - y0) / slope, 0.0, 1.0) for edge in (0.0, 1.0))
+    first, last = tf.minimum(at_top, at_bottom), tf.maximum(at_top, at_bottom)
+    mean_x = _mean_clamped(x0 + (x1 - x0) * first, x0 + (x1 - x0) * last)
+    shares = tf.where(is_level, 0.0, rise * (last - first) * mean_x)
+    return tf.abs(tf.reduce_sum(shares, -1)) * tf.squeeze((xmax - xmin) * (ymax - ymin), -1)
+
+
+def _mean_clamped(start: Any, end: Any) -> Any:
+    """The mean, on the way from `start` to `end`, of the value held within 0...1."""
+
+    def integral(x: Any) -> Any:
+        held = tf.clip_by_value(x, 0.0, 1.0)
+        return 0.5 * held * held + tf.maximum(x - 1.0, 0.0)
+
+    way = end - start
+    is_short = tf.abs(way) < _NEARLY_EQUAL
+    mean = (integral(end) - integral(start)) / tf.where(is_short, 1.0, way)
+    return tf.where(is_short, tf.clip_by_value(0.5 * (start + end), 0.0, 1.0), mean)
+
+
+def shows_object(corners: Any, kept: Any, min_object_kept: float) -> Any:
+    """Whether at least one object keeps enough of its area; true where there is none to keep.
+
+    Args:
+      corners: float32 [n, objects, 4, 2] or [n, candidates, objects, 4, 2], of the whole objects.
+      kept: float32 [n, (candidates,) objects], the area that is left of each.
+      min_object_kept: share of the whole.
+
+    Returns:
+      bool [n, (candidates)].
+    """
+    whole = area(corners)
+    exists = whole > 0
+    enough = exists & (kept >= (min_object_kept - _ROUNDING) * whole)
+    return tf.reduce_any(enough, -1) | ~tf.reduce_any(exists, -1)
