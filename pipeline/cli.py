@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from components.errors import VwwError
+from pipeline.commands.augment import augment
 from pipeline.commands.data import data, download_coco, labels, sample_data
 from pipeline.commands.models import budget, evaluate, inspect, tensorboard
 from pipeline.commands.releases import releases
@@ -54,6 +55,7 @@ app.command()(evaluate)
 app.command()(tensorboard)
 app.add_typer(labels, name="labels")
 app.add_typer(data, name="data")
+app.add_typer(augment, name="augment")
 app.add_typer(releases, name="releases")
 
 

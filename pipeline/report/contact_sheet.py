@@ -22,9 +22,9 @@ _NO_IMAGE = (208, 208, 208)
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One image on a sheet: its file, local or `gs://`, and lines of text."""
+    """One image on a sheet, of THUMBNAIL_PX or as a file, local or `gs://`, and lines of text."""
 
-    path: str
+    image: "str | Image.Image"
     caption: str
 
 
@@ -78,7 +78,7 @@ def render_contact_sheet(tiles: Sequence[Tile], *, columns: int = 6) -> "Image.I
     for place, tile in enumerate(tiles):
         left = _MARGIN_PX + place % columns * width
         top = _MARGIN_PX + place // columns * height
-        sheet.paste(make_thumbnail(tile.path), (left, top))
+        sheet.paste(make_thumbnail(tile.image) if isinstance(tile.image, str) else tile.image, (left, top))
         for number, line in enumerate(tile.caption.splitlines()):
             fitting = line
             while draw.textlength(fitting, font) > THUMBNAIL_PX:

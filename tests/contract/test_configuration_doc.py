@@ -26,6 +26,7 @@ IN_WORDS = {
     "data.label_rule": ("`slim`", None),
     "data.splits": ("0.8 train, 0.2 eval", None),
     "trainer.class_balance": ("`none`", "none"),
+    "trainer.augmentation": ("`none`", "none"),
 }
 REQUIRED = object()
 

@@ -1,0 +1,182 @@
+"""Draws what augmentation makes of training images, without a run: `vww augment preview`."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from PIL import Image, ImageDraw
+
+from components import features
+from components.errors import DataError, StorageError
+from components.example_gen.image_bytes import CheckedImage, check_image
+from components.example_gen.labeling import find_label_givers
+from components.example_gen.plan import DatasetPlan, LabeledImage
+from components.example_gen.quarantine import BadRecord
+from components.example_gen.records import box_yxyx
+from components.example_gen.storage import FileReader
+from components.trainer.augmentation.augment import augment
+from components.trainer.augmentation.options import changes_of
+from components.transform.image_ops import rasterize
+from pipeline.config import RunConfig
+from pipeline.report.contact_sheet import THUMBNAIL_PX, Tile, render_contact_sheet
+
+_BOX = (230, 60, 40)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training image.
+
+    Attributes:
+      source_id: of the image.
+      label: its name.
+      raster: uint8 [side, side, channels], as evaluation would see it.
+      boxes_yxyx: float32 [objects, 4] in 0...1, of the objects that gave the label.
+      versions: uint8 [versions, side, side, channels], as training would see it.
+      captions: of the versions: what their labels are.
+    """
+
+    source_id: str
+    label: str
+    raster: npt.NDArray[np.uint8]
+    boxes_yxyx: npt.NDArray[np.float32]
+    versions: npt.NDArray[np.uint8]
+    captions: tuple[str, ...]
+
+
+def augment_images(config: RunConfig, plan: DatasetPlan, *, images: int, versions: int) -> list[Row]:
+    """Changes some training images as a training would, with draws of their own.
+
+    Args:
+      config: of the run.
+      plan: of its data.
+      images: how many, the labels taking turns, chosen by a hash of their ids.
+      versions: how many of each.
+
+    Raises:
+      DataError: if no training image can be read.
+    """
+    chosen = list(itertools.islice(_read(plan), images))
+    if not chosen:
+        raise DataError("no image of the train split can be read", hint="vww data report says why")
+    transform, names = config.transform, plan.label_names
+    boxes = [_boxes(image, checked, plan) for image, checked in chosen]
+    padded = np.zeros((len(chosen), max(map(len, boxes)), 4), np.float32)
+    for place, found in enumerate(boxes):
+        padded[place, : len(found)] = found
+    one_hot = tf.one_hot([image.label for image, _ in chosen], len(names))
+    rasters = _rasterize(chosen, transform.side, transform.channels)
+    source = transform.training_raster
+    changed, labels = [], []
+    for version in range(versions):
+        pictures, mixed = augment(
+            tf.constant(rasters if source is None else _rasterize(chosen, source.side, source.channels)),
+            one_hot,
+            tf.constant(padded) if padded.any() else None,
+            tf.constant([config.run.seed, version], tf.int64),
+            changes_of(config.trainer.augmentation),
+            side=transform.side,
+            channels=transform.channels,
+        )
+        changed.append(np.rint(pictures.numpy()).astype(np.uint8))
+        labels.append(mixed.numpy())
+    return [
+        Row(
+            image.record.source_id,
+            names[image.label],
+            rasters[place],
+            boxes[place],
+            np.stack([pictures[place] for pictures in changed]),
+            tuple(_describe(mixed[place], names) for mixed in labels),
+        )
+        for place, (image, _) in enumerate(chosen)
+    ]
+
+
+def _read(plan: DatasetPlan) -> Iterator[tuple[LabeledImage, CheckedImage]]:
+    """The training images that can be read, the labels taking turns."""
+    reader = FileReader()
+    training = sorted(
+        (image for image in plan.records if image.split == features.TRAIN),
+        key=lambda image: hashlib.sha256(image.record.source_id.encode(errors="surrogatepass")).digest(),
+    )
+    by_label = [[image for image in training if image.label == label] for label in range(len(plan.label_names))]
+    for image in itertools.chain.from_iterable(itertools.zip_longest(*reversed(by_label))):
+        if image is None:
+            continue
+        try:
+            record = image.record
+            yield image, check_image(reader.read_image(image.path), width=record.width, height=record.height)
+        except BadRecord:
+            continue
+
+
+def _boxes(image: LabeledImage, checked: CheckedImage, plan: DatasetPlan) -> npt.NDArray[np.float32]:
+    givers = find_label_givers(image.record, image.label, plan.inventory.category_ids, plan.rule.parameters)
+    boxes = (box_yxyx(annotation, checked.width, checked.height) for annotation in givers)
+    return np.array([box for box in boxes if box is not None], np.float32).reshape(-1, 4)
+
+
+def _rasterize(chosen: Sequence[tuple[LabeledImage, CheckedImage]], side: int, channels: int) -> npt.NDArray[np.uint8]:
+    return np.stack([rasterize(tf.constant(checked.data), side, channels).numpy() for _, checked in chosen])
+
+
+def _describe(label: npt.NDArray[np.float32], names: Sequence[str]) -> str:
+    """The label's name, or the shares of several."""
+    shares = [(share, name) for share, name in zip(label.tolist(), names, strict=True) if share > 0.005]
+    if len(shares) == 1:
+        return shares[0][1]
+    return "\n".join(f"{share:.0%} {name}" for share, name in sorted(shares, reverse=True)[:2])
+
+
+def write_sheet(rows: Sequence[Row], path: Path) -> None:
+    """Writes a contact sheet: in each row an image with the boxes of its labelled objects, then its versions.
+
+    Raises:
+      StorageError: if the file cannot be written.
+    """
+    tiles = []
+    for row in rows:
+        tiles.append(Tile(_draw_boxes(row.raster, row.boxes_yxyx), f"{row.label}\n{row.source_id}"))
+        tiles += [Tile(_enlarge(version), caption) for version, caption in zip(row.versions, row.captions, strict=True)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        render_contact_sheet(tiles, columns=1 + len(rows[0].versions)).save(path, "JPEG", quality=92)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error}", hint="--output FILE.jpg writes elsewhere") from error
+
+
+def _enlarge(raster: npt.NDArray[np.uint8]) -> Image.Image:
+    """Every pixel as a block, so that what the model sees is seen."""
+    picture = Image.fromarray(raster[..., 0] if raster.shape[-1] == 1 else raster).convert("RGB")
+    return picture.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.NEAREST)
+
+
+def _draw_boxes(raster: npt.NDArray[np.uint8], boxes_yxyx: npt.NDArray[np.float32]) -> Image.Image:
+    picture = _enlarge(raster)
+    for ymin, xmin, ymax, xmax in (boxes_yxyx * (THUMBNAIL_PX - 1)).tolist():
+        ImageDraw.Draw(picture).rectangle((xmin, ymin, xmax, ymax), outline=_BOX)
+    return picture
+
+
+def write_events(rows: Sequence[Row], folder: Path) -> None:
+    """Writes TensorBoard images, `<label>/<source_id>`: the image, then its versions.
+
+    Raises:
+      StorageError: if the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = tf.summary.create_file_writer(str(folder))
+    except (OSError, tf.errors.OpError) as error:
+        raise StorageError(f"{folder}: cannot be written: {error}", hint="--tensorboard DIR elsewhere") from error
+    with writer.as_default(step=0):
+        for row in rows:
+            pictures = np.concatenate([row.raster[np.newaxis], row.versions])
+            tf.summary.image(f"{row.label}/{row.source_id}", pictures, max_outputs=len(pictures))
+    writer.close()
