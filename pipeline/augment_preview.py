@@ -1,10 +1,12 @@
 """Draws what augmentation makes of training images, without a run: `vww augment preview`."""
 
 import hashlib
+import io
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +14,14 @@ import tensorflow as tf
 from PIL import Image, ImageDraw
 
 from components import features
-from components.errors import DataError, StorageError
+from components.errors import DataError
 from components.example_gen.image_bytes import CheckedImage, check_image
 from components.example_gen.labeling import find_label_givers
 from components.example_gen.plan import DatasetPlan, LabeledImage
 from components.example_gen.quarantine import BadRecord
 from components.example_gen.records import box_yxyx
 from components.example_gen.storage import FileReader
+from components.pusher.durable_files import replace_durably, storage_errors
 from components.trainer.augmentation.augment import augment
 from components.trainer.augmentation.options import changes_of
 from components.transform.image_ops import rasterize
@@ -66,36 +69,41 @@ def augment_images(config: RunConfig, plan: DatasetPlan, *, images: int, version
         raise DataError("no image of the train split can be read", hint="vww data report says why")
     transform, names = config.transform, plan.label_names
     boxes = [_boxes(image, checked, plan) for image, checked in chosen]
-    padded = np.zeros((len(chosen), max(map(len, boxes)), 4), np.float32)
-    for place, found in enumerate(boxes):
-        padded[place, : len(found)] = found
-    one_hot = tf.one_hot([image.label for image, _ in chosen], len(names))
     rasters = _rasterize(chosen, transform.side, transform.channels)
     source = transform.training_raster
-    changed, labels = [], []
-    for version in range(versions):
-        pictures, mixed = augment(
-            tf.constant(rasters if source is None else _rasterize(chosen, source.side, source.channels)),
-            one_hot,
-            tf.constant(padded) if padded.any() else None,
+    given = rasters if source is None else _rasterize(chosen, source.side, source.channels)
+    draws = [
+        augment(
+            tf.constant(given),
+            tf.one_hot([image.label for image, _ in chosen], len(names)),
+            _pad(boxes),
             tf.constant([config.run.seed, version], tf.int64),
             changes_of(config.trainer.augmentation),
             side=transform.side,
             channels=transform.channels,
         )
-        changed.append(np.rint(pictures.numpy()).astype(np.uint8))
-        labels.append(mixed.numpy())
+        for version in range(versions)
+    ]
+    pictures = np.rint([changed.numpy() for changed, _ in draws]).astype(np.uint8)
     return [
         Row(
-            image.record.source_id,
-            names[image.label],
-            rasters[place],
-            boxes[place],
-            np.stack([pictures[place] for pictures in changed]),
-            tuple(_describe(mixed[place], names) for mixed in labels),
+            source_id=image.record.source_id,
+            label=names[image.label],
+            raster=rasters[place],
+            boxes_yxyx=boxes[place],
+            versions=pictures[:, place],
+            captions=tuple(_describe(mixed[place].numpy(), names) for _, mixed in draws),
         )
         for place, (image, _) in enumerate(chosen)
     ]
+
+
+def _pad(boxes: Sequence[npt.NDArray[np.float32]]) -> Any | None:
+    """The boxes of all images as one tensor, float32 [n, objects, 4]; None where there are none."""
+    padded = np.zeros((len(boxes), max(map(len, boxes)), 4), np.float32)
+    for place, found in enumerate(boxes):
+        padded[place, : len(found)] = found
+    return tf.constant(padded) if padded.any() else None
 
 
 def _read(plan: DatasetPlan) -> Iterator[tuple[LabeledImage, CheckedImage]]:
@@ -144,11 +152,11 @@ def write_sheet(rows: Sequence[Row], path: Path) -> None:
     for row in rows:
         tiles.append(Tile(_draw_boxes(row.raster, row.boxes_yxyx), f"{row.label}\n{row.source_id}"))
         tiles += [Tile(_enlarge(version), caption) for version, caption in zip(row.versions, row.captions, strict=True)]
-    try:
+    sheet = io.BytesIO()
+    render_contact_sheet(tiles, columns=1 + len(rows[0].versions)).save(sheet, "JPEG", quality=92)
+    with storage_errors(path, sheet.tell()):
         path.parent.mkdir(parents=True, exist_ok=True)
-        render_contact_sheet(tiles, columns=1 + len(rows[0].versions)).save(path, "JPEG", quality=92)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error}", hint="--output FILE.jpg writes elsewhere") from error
+        replace_durably(path, sheet.getvalue())
 
 
 def _enlarge(raster: npt.NDArray[np.uint8]) -> Image.Image:
@@ -170,11 +178,9 @@ def write_events(rows: Sequence[Row], folder: Path) -> None:
     Raises:
       StorageError: if the folder cannot be written.
     """
-    try:
+    with storage_errors(folder, sum(row.versions.nbytes for row in rows)):
         folder.mkdir(parents=True, exist_ok=True)
-        writer = tf.summary.create_file_writer(str(folder))
-    except (OSError, tf.errors.OpError) as error:
-        raise StorageError(f"{folder}: cannot be written: {error}", hint="--tensorboard DIR elsewhere") from error
+    writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step=0):
         for row in rows:
             pictures = np.concatenate([row.raster[np.newaxis], row.versions])

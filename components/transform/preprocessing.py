@@ -62,8 +62,7 @@ def _largest_boxes(inputs: dict[str, Any]) -> Any:
     """The boxes_yxyx of the largest objects that gave the label, as sparse float32 [n, 4 * objects]."""
 
     def dense(key: str) -> Any:
-        values = tf.sparse.to_dense(tf.sparse.reset_shape(inputs[key]))
-        return tf.pad(values, [[0, 0], [0, features.MAX_OBJECTS]])  # top_k asks for as many
+        return tf.pad(tf.sparse.to_dense(inputs[key]), [[0, 0], [0, features.MAX_OBJECTS]])  # top_k asks for as many
 
     keys = (features.YMIN, features.XMIN, features.YMAX, features.XMAX)
     boxes = tf.stack([dense(key) for key in keys], -1)

@@ -18,14 +18,16 @@ def name_of(change):
     return name
 
 
-def cell(name):
-    (row,) = re.findall(rf"^\| `{name}` \| (.*?) \|", DOC, re.MULTILINE)
-    return row
+def cell(section, name):
+    """The second cell of the row of that name."""
+    text = DOC.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    (found,) = re.findall(rf"^\| `{name}` \| (.*?) \|", text, re.MULTILINE)
+    return found
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_augmentation_doc_row_has_every_parameter_with_its_default(change):
-    found = re.findall(r"`(\w+)`(?: ([\d.]+))?", cell(name_of(change)))
+    found = re.findall(r"`(\w+)`(?: ([\d.]+))?", cell("Changes", name_of(change)))
     stated = {key: float(value) if value else None for key, value in found}
     actual = {
         key: None if info.default is PydanticUndefined else float(info.default)
@@ -37,5 +39,7 @@ def test_augmentation_doc_row_has_every_parameter_with_its_default(change):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_augmentation_doc_says_what_a_preset_stands_for(preset):
-    named = [word for word in re.findall(r"`(\w+)`", cell(preset)) if any(word == name_of(c) for c in CHANGES)]
+    named = [
+        word for word in re.findall(r"`(\w+)`", cell("Presets", preset)) if any(word == name_of(c) for c in CHANGES)
+    ]
     assert named == [change.name for change in PRESETS[preset]]

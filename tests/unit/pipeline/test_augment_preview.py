@@ -136,4 +136,4 @@ def test_command_mistakes_are_named_before_tensorflow_is_imported(config_file, t
 def test_command_sheet_that_cannot_be_written_is_a_storage_error(command):
     code, stdout, stderr = command("--set", LIST, "--images", 1, "--columns", 1, "-o", "/dev/null/sheet.jpg")
     assert (code, stdout) == (1, "")
-    assert "StorageError: /dev/null/sheet.jpg" in stderr
+    assert "StorageError: /dev/null" in stderr

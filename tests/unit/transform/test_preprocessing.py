@@ -81,7 +81,7 @@ def objects_of(images):
 
 def test_preprocessing_fn_passes_the_largest_boxes_that_gave_the_label(encoded_images):
     grown = [(1, 0.0, 0.1, 0.1 + 0.05 * size, 0.9) for size in range(10)]
-    images = [[], [(0, 0.0, 0.0, 1.0, 1.0)], [(1, 0.2, 0.3, 0.4, 0.5), (0, 0.0, 0.0, 1.0, 1.0)], grown]
+    images = [grown, [(0, 0.0, 0.0, 1.0, 1.0)], [(1, 0.2, 0.3, 0.4, 0.5), (0, 0.0, 0.0, 1.0, 1.0)], []]
     same = {features.ENCODED: [encoded_images[0].data] * 4, features.SOURCE_ID: ["1"] * 4}
     numbers = dict.fromkeys((features.LABEL, features.WIDTH, features.HEIGHT), tf.ones([4], tf.int64))
     outputs = preprocessing_fn(
@@ -89,10 +89,10 @@ def test_preprocessing_fn_passes_the_largest_boxes_that_gave_the_label(encoded_i
         {"options": TransformOptions(side=32).to_json()},
     )
     found = tf.RaggedTensor.from_sparse(outputs[features.OBJECT_BOXES]).to_list()
-    expected = [[], [], images[2][0][1:], [value for row in grown[:1:-1] for value in row[1:]]]
+    expected = [[value for row in grown[:1:-1] for value in row[1:]], [], images[2][0][1:], []]
     for boxes, values in zip(found, expected, strict=True):
         np.testing.assert_allclose(boxes, values, rtol=1e-6)
-    assert len(found[3]) == 4 * features.MAX_OBJECTS
+    assert len(found[0]) == 4 * features.MAX_OBJECTS
     assert features.TRAINING_RASTER not in outputs
 
 
