@@ -17,7 +17,7 @@ from components import features
 from components.errors import DataError
 from components.example_gen.image_bytes import CheckedImage, check_image
 from components.example_gen.labeling import find_label_givers
-from components.example_gen.plan import DatasetPlan, LabeledImage
+from components.example_gen.plan import DatasetPlan, LabeledImage, plan_dataset
 from components.example_gen.quarantine import BadRecord
 from components.example_gen.records import box_yxyx
 from components.example_gen.storage import FileReader
@@ -27,6 +27,7 @@ from components.trainer.augmentation.options import changes_of
 from components.transform.image_ops import rasterize
 from pipeline.config import RunConfig
 from pipeline.report.contact_sheet import THUMBNAIL_PX, Tile, render_contact_sheet
+from pipeline.report.preview import PreviewReport, PreviewRequest
 
 _BOX = (230, 60, 40)
 
@@ -50,6 +51,21 @@ class Row:
     boxes_yxyx: npt.NDArray[np.float32]
     versions: npt.NDArray[np.uint8]
     captions: tuple[str, ...]
+
+
+def draw_preview(request: PreviewRequest) -> PreviewReport:
+    """Draws what was asked for.
+
+    Raises:
+      DataError: if the set cannot be used, or none of its training images.
+      StorageError: if something cannot be written.
+    """
+    plan = plan_dataset(request.config.data)
+    rows = augment_images(request.config, plan, images=request.images, versions=request.versions)
+    write_sheet(rows, Path(request.sheet))
+    if request.tensorboard is not None:
+        write_events(rows, Path(request.tensorboard))
+    return PreviewReport(images=len(rows))
 
 
 def augment_images(config: RunConfig, plan: DatasetPlan, *, images: int, versions: int) -> list[Row]:

@@ -16,7 +16,14 @@ from components.trainer.budget import BudgetJob
 from pipeline.child import Task
 from pipeline.evaluation.report import EvaluationRequest
 from pipeline.events import Answered, Failed
+from pipeline.report.preview import PreviewRequest
 from pipeline.worker import Events, die_with_parent
+
+
+def _augment_preview(request: str) -> Options:
+    from pipeline.augment_preview import draw_preview
+
+    return draw_preview(PreviewRequest.from_json(request))
 
 
 def _budget(request: str) -> Options:
@@ -31,7 +38,11 @@ def _evaluate(request: str) -> Options:
     return evaluate(EvaluationRequest.from_json(request))
 
 
-TASKS: dict[Task, Callable[[str], Options]] = {"budget": _budget, "evaluate": _evaluate}
+TASKS: dict[Task, Callable[[str], Options]] = {
+    "augment_preview": _augment_preview,
+    "budget": _budget,
+    "evaluate": _evaluate,
+}
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """`vww augment preview`: looking at the random changes of training images."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -39,21 +38,24 @@ def augment_preview(
         )
 
     from components.example_gen.plan import plan_dataset
+    from pipeline.child import ask_child
     from pipeline.console import RunView
+    from pipeline.report.preview import PreviewReport, PreviewRequest
 
-    sheet = Path(config.run.root) / "augmentation.jpg" if output is None else output
+    request = PreviewRequest(
+        config=config,
+        images=images,
+        versions=columns,
+        sheet=str((Path(config.run.root) / "augmentation.jpg" if output is None else output).absolute()),
+        tensorboard=None if tensorboard is None else str(tensorboard.absolute()),
+    )
     with RunView() as view:
         view.start("data  ")
         plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images"))
         view.finish(f"{len(plan.records):,} images, {len(plan.label_names)} labels")
         view.start("images")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets on stderr
-        from pipeline.augment_preview import augment_images, write_events, write_sheet
-
-        rows = augment_images(config, plan, images=images, versions=columns)
-        view.finish(f"{len(rows)} of the train split, {columns} versions each")
-        write_sheet(rows, sheet)
+        report = PreviewReport.from_json(ask_child("augment_preview", request, view))
+        view.finish(f"{report.images} of the train split, {columns} versions each")
         if tensorboard is not None:
-            write_events(rows, tensorboard)
             view.say(f"TensorBoard images: {tensorboard}")
-    typer.echo(str(sheet))
+    typer.echo(request.sheet)
