@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components import features
+from components.errors import StorageError
 from components.example_gen.plan import plan_dataset
 from components.sample_data.writer import write_sample_data
 from components.transform.image_ops import rasterize
-from pipeline.augment_preview import augment_images
+from pipeline.augment_preview import Row, augment_images, write_sheet
 from pipeline.cli import main
 from pipeline.config import read_config
 
@@ -133,7 +135,8 @@ def test_command_mistakes_are_named_before_tensorflow_is_imported(config_file, t
     assert finished.stdout == ""
 
 
-def test_command_sheet_that_cannot_be_written_is_a_storage_error(command):
-    code, stdout, stderr = command("--set", LIST, "--images", 1, "--columns", 1, "-o", "/dev/null/sheet.jpg")
-    assert (code, stdout) == (1, "")
-    assert "StorageError: /dev/null" in stderr
+def test_write_sheet_where_nothing_can_be_written_is_a_storage_error():
+    gray = np.zeros((32, 32, 1), np.uint8)
+    row = Row("1", "person", gray, np.zeros((0, 4), np.float32), gray[np.newaxis], ("person",))
+    with pytest.raises(StorageError, match="/dev/null"):
+        write_sheet([row], Path("/dev/null/sheet.jpg"))
