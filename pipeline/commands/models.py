@@ -75,7 +75,7 @@ def tensorboard(
             hint="vww run CONFIG makes one",
         )
     typer.echo(f"{logs}: http://localhost:{port}", err=True)
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--port", str(port)]
+    command = [sys.executable, "-P", "-m", "tensorboard.main", "--logdir", str(logs), "--port", str(port)]
     os.execv(sys.executable, command)  # noqa: S606  # Ctrl-C is then TensorBoard's
 
 
