@@ -15,18 +15,16 @@ import platform
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from tests.bench import trainer
 from tests.bench.costs import ROUNDS, Cost, cost, cpu_seconds, split_cost, wall_seconds
 from tests.bench.images import COCO_LIKE, TINY, BenchSet
 from tests.bench.memory import peak_mib
-from tests.bench.nodes import CONFIG, run_node
+from tests.bench.nodes import run_node
 
 SHAPE = (96, 96, 1)
-BATCH = 96
-TRAIN_STEPS = 30
 MEMORY_SIZES = (5_000, 50_000)
 SCALING_FACTOR = 3  # times the larger number of images, so that the work outweighs the workers' start
 
@@ -141,36 +139,16 @@ def bench_transform(images: BenchSet, sizes: tuple[int, int], folder: Path) -> N
 
 
 def bench_trainer(images: BenchSet, size: int, folder: Path) -> None:
-    """Training steps from the transformed examples against the same model fed with one batch from memory."""
-    import keras
-
-    from components.trainer.input_pipeline import read_split, training_batches
-    from components.trainer.job import TrainingJob
-    from components.trainer.models.build import build_model
+    """Training steps as the Trainer takes them against Keras' loop, fed from memory and from the files."""
     from components.transformed_examples import split_files
-    from pipeline.config import read_config
 
     _, uri = run_node("Transform", images.annotations(size), images.images, folder / "run", measure=cpu_seconds)
-    transformed = Path(uri)
-    options = read_config(CONFIG, ["data.annotations=none", "data.images=none"]).trainer
-    job = TrainingJob(trainer=options, side=SHAPE[0], channels=SHAPE[2], label_count=2, seed=1)
-    split = read_split(split_files(str(transformed), "train"), SHAPE, transformed / "train.rasters")
-    batches = training_batches(
-        split, batch_size=BATCH, label_count=2, augmentation=options.augmentation, seed=1, shape=SHAPE
-    )
-    memory = batches.take(1).cache().repeat()
-
-    def steps_cost(data: Any) -> Cost:
-        model = build_model(job, TRAIN_STEPS)
-        model.compile(keras.optimizers.SGD(0.01), keras.losses.CategoricalCrossentropy(from_logits=True))
-        model.fit(data, steps_per_epoch=3, epochs=1, verbose=0)
-        seconds = min(
-            cpu_seconds(lambda: model.fit(data, steps_per_epoch=TRAIN_STEPS, epochs=1, verbose=0))
-            for _ in range(ROUNDS)
-        )
-        return Cost(0.0, seconds / (TRAIN_STEPS * BATCH))
-
-    show("Trainer", steps_cost(batches), {"the same model, one batch from memory": steps_cost(memory)})
+    labelled = folder / "labelled"
+    for number, path in enumerate(paths(images, size)):
+        link = labelled / str(number % 2) / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    trainer.measure(split_files(uri, "train"), labelled, size)
 
 
 def main() -> None:
