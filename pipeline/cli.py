@@ -15,6 +15,7 @@ from pipeline.commands.data import data, download_coco, labels, sample_data
 from pipeline.commands.models import budget, evaluate, inspect, tensorboard
 from pipeline.commands.releases import releases
 from pipeline.commands.run import demo, run
+from pipeline.commands.sweep import sweep
 
 EXIT_INTERRUPTED = 130
 
@@ -47,6 +48,7 @@ def _root(
 
 app.command()(demo)
 app.command()(run)
+app.command()(sweep)
 app.command("sample-data")(sample_data)
 app.command("download-coco")(download_coco)
 app.command()(budget)

@@ -128,7 +128,7 @@ def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
             f"cannot read the config file {path}: {error}",
             expected="a YAML file such as pipeline/configs/demo.yaml",
         ) from error
-    tree = _parse_yaml(text, path)
+    tree = parse_yaml(text, path)
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds {type(tree).__name__}, not sections", expected="a mapping, as in demo.yaml")
     for override in overrides:
@@ -143,7 +143,12 @@ def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
         ) from error
 
 
-def _parse_yaml(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str) -> Any:
+    """A value of the config, from text.
+
+    Raises:
+      ConfigError: if it is not YAML.
+    """
     try:
         return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader with stricter rules
     except yaml.YAMLError as error:
@@ -164,7 +169,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(
             f"--set {path}: {'.'.join(sections)} is a value, not a section", expected="a path to a single key"
         )
-    node[key] = _parse_yaml(text, f"the value of --set {path}")
+    node[key] = parse_yaml(text, f"the value of --set {path}")
 
 
 def _describe(problem: Any, tree: Any) -> str:

@@ -16,11 +16,30 @@ from pipeline.events import NodeFinished, NodeProgress, NodeSaid, NodeStarted
 _LINE_INTERVAL_S = 10.0  # where there is no terminal to redraw
 
 
+def make_console() -> Console:
+    """Where progress goes."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def make_progress(console: Console) -> Progress:
+    """Lines that are redrawn, one for each task, with a `detail`; they leave nothing behind."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[detail]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
 class RunView(AbstractContextManager["RunView"]):
     """Node-by-node progress on stderr: bars on a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = make_console()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._title = ""
@@ -30,16 +49,7 @@ class RunView(AbstractContextManager["RunView"]):
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._progress = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[detail]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=self._console,
-                transient=True,
-            )
+            self._progress = make_progress(self._console)
             self._progress.start()
         return self
 
@@ -81,10 +91,13 @@ class RunView(AbstractContextManager["RunView"]):
 
     def finish(self, note: str) -> None:
         """The running step is done."""
+        self._end_step()
+        self.say(f"{self._title}  {note}")
+
+    def _end_step(self) -> None:
         if self._progress is not None and self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
-        self.say(f"{self._title}  {note}")
 
     def show(self, event: NodeStarted | NodeProgress | NodeSaid | NodeFinished) -> None:
         """Draws what the worker told."""

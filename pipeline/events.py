@@ -49,10 +49,10 @@ class NodeFinished(Options):
 
 
 class Finished(Options):
-    """The run ended well; the MicroPusher's outcome lies at `outcome_path`."""
+    """The run ended well; the MicroPusher's outcome lies at `outcome_path`, if that node was asked for."""
 
     kind: Literal["finished"] = "finished"
-    outcome_path: str
+    outcome_path: str | None
 
 
 class Answered(Options):

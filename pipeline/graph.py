@@ -34,6 +34,7 @@ class RunFacts:
       code: which code runs.
       label_count: how many labels the data has, at least 2.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
+      measures_refused: whether the int8 flatbuffer of a model that was refused before is measured all the same.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class RunFacts:
     code: CodeVersion
     label_count: int
     initial_weights_sha256: str | None = None
+    measures_refused: bool = False
 
 
 def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
@@ -170,4 +172,5 @@ def _push_job(config: RunConfig, facts: RunFacts) -> PushJob:
         code=facts.code,
         baseline=facts.released_version,
         config_yaml=config.to_yaml(),
+        measures_refused=facts.measures_refused,
     )

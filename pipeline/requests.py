@@ -16,6 +16,8 @@ class RunRequest(Options):
       code: which code runs.
       label_count: how many labels the data has.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
+      nodes: which nodes to run; None for the whole graph.
+      measures_refused: whether the int8 flatbuffer of a model that was refused before is measured all the same.
     """
 
     config: RunConfig
@@ -25,3 +27,5 @@ class RunRequest(Options):
     code: CodeVersion
     label_count: int
     initial_weights_sha256: str | None
+    nodes: tuple[str, ...] | None = None
+    measures_refused: bool = False

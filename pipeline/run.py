@@ -26,6 +26,8 @@ from pipeline.events import EVENT, Event, Failed, Finished, Ready
 from pipeline.requests import RunRequest
 
 _GRACE_S = 5.0
+# What TensorFlow, and the libraries below NumPy, read once when they start.
+_THREAD_LIMITS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
 def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
@@ -40,9 +42,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
       VwwError: if the data, initial weights, the release store or a node stops the run.
     """
     initial_weights_sha256 = fingerprint_weights(config.trainer, config.transform.side)
-    view.start("data            ")
-    plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images looked at"))
-    view.finish(_describe(plan))
+    plan = look_at_data(config, view)
     store = open_store(config.release_uri)
     store.check_usable(config.name)
     request = RunRequest(
@@ -54,13 +54,51 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
         label_count=len(plan.label_names),
         initial_weights_sha256=initial_weights_sha256,
     )
+    return run_request(request, view, worker)
+
+
+def look_at_data(config: RunConfig, view: RunView) -> DatasetPlan:
+    """What a run would make of the data, shown as its first step.
+
+    Raises:
+      DataError: if the data cannot be used.
+    """
+    view.start("data            ")
+    plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images looked at"))
+    view.finish(_describe(plan))
+    return plan
+
+
+def run_request(request: RunRequest, view: RunView, worker: "Worker") -> Outcome:
+    """Has the worker run the whole graph, and shows what it tells.
+
+    Raises:
+      VwwError: if a node stops the run.
+    """
+    outcome_path = _follow(request, view, worker)
+    assert outcome_path is not None
+    return Outcome.from_json(Path(outcome_path).read_text(encoding="utf-8"))
+
+
+def run_nodes(request: RunRequest, view: RunView, worker: "Worker") -> None:
+    """Has the worker run the nodes that the request names, and shows what it tells.
+
+    Raises:
+      VwwError: if one stops.
+    """
+    assert request.nodes is not None
+    _follow(request, view, worker)
+
+
+def _follow(request: RunRequest, view: RunView, worker: "Worker") -> str | None:
+    """The path of the MicroPusher's outcome, if that node ran."""
     view.start("TFX             ")
     for event in worker.follow(request):
         match event:
             case Ready():
                 view.finish("imported")
             case Finished():
-                return Outcome.from_json(Path(event.outcome_path).read_text(encoding="utf-8"))
+                return event.outcome_path
             case Failed():
                 raise VwwError.from_json(event.error)
             case _:
@@ -88,12 +126,13 @@ class Worker:
 
     Args:
       root: `run.root`, where the log goes.
+      threads: how many of them TensorFlow may use for one operation; None for one per core.
 
     Raises:
       StorageError: if the log cannot be written.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, threads: int | None = None) -> None:
         self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self.log_path = root / "logs" / f"{self.run_id}.log"
         try:
@@ -112,7 +151,11 @@ class Worker:
                 stderr=subprocess.STDOUT,
                 pass_fds=[write_end],
                 start_new_session=True,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1")},
+                env={
+                    **os.environ,
+                    "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
+                    **({} if threads is None else dict.fromkeys(_THREAD_LIMITS, str(threads))),
+                },
             )
         os.close(write_end)
         self._events: IO[str] = os.fdopen(read_end, encoding="utf-8")
@@ -147,16 +190,20 @@ class Worker:
 
 
 @contextmanager
-def started_worker(root: str) -> Iterator[Worker]:
+def started_worker(root: str, threads: int | None = None) -> Iterator[Worker]:
     """A worker for one run below `run.root`, which no other run may use meanwhile.
+
+    Args:
+      root: the folder.
+      threads: see `Worker`.
 
     Raises:
       StorageError: if the folder cannot be written.
       ConfigError: if another run uses it.
     """
     folder = Path(root)
-    with _locked(folder):
-        worker = Worker(folder)
+    with locked(folder):
+        worker = Worker(folder, threads)
         try:
             yield worker
         except VwwError as error:
@@ -174,7 +221,17 @@ def _with_log(error: VwwError, log_path: Path) -> VwwError:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, holder: str = "run") -> Iterator[None]:
+    """Holds the lock of a folder that one run, or one sweep, writes at a time.
+
+    Args:
+      folder: made if it is not there.
+      holder: what holds it, for the error.
+
+    Raises:
+      StorageError: if the folder cannot be written.
+      ConfigError: if another one holds it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -185,7 +242,7 @@ def _locked(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(
-                f"another run is using run.root={folder}",
+                f"another {holder} is using {folder}",
                 hint="wait for it, or write elsewhere with --set run.root=DIR",
             ) from error
         yield

@@ -79,8 +79,8 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run(request: RunRequest, events: Events, started: list[str]) -> str:
-    """Runs every node; returns the path of the MicroPusher's outcome."""
+def _run(request: RunRequest, events: Events, started: list[str]) -> str | None:
+    """Runs every node that is asked for; returns the path of the MicroPusher's outcome, if it is one of them."""
     from components.pusher.outcome import OUTCOME_FILE
     from pipeline.graph import RunFacts, create_pipeline
     from pipeline.local import LocalRunner
@@ -92,16 +92,18 @@ def _run(request: RunRequest, events: Events, started: list[str]) -> str:
         request.code,
         request.label_count,
         request.initial_weights_sha256,
+        request.measures_refused,
     )
     runner = LocalRunner(create_pipeline(request.config, facts), request.run_id)
     runner.forget_interrupted()
-    for index, node in enumerate(runner.nodes, start=1):
+    nodes = [node for node in runner.nodes if request.nodes is None or node in request.nodes]
+    for index, node in enumerate(nodes, start=1):
         started.append(node)
-        events.send(NodeStarted(node=node, index=index, total=len(runner.nodes)))
+        events.send(NodeStarted(node=node, index=index, total=len(nodes)))
         start = time.monotonic()
         cached = runner.launch(node)
         events.send(NodeFinished(node=node, cached=cached, seconds=time.monotonic() - start))
-    return f"{runner.output_uri('MicroPusher', 'pushed_model')}/{OUTCOME_FILE}"
+    return f"{runner.output_uri('MicroPusher', 'pushed_model')}/{OUTCOME_FILE}" if "MicroPusher" in nodes else None
 
 
 def _as_vww_error(error: Exception, started: list[str]) -> VwwError:

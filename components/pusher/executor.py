@@ -46,6 +46,7 @@ class PushJob(Options):
       code: which code runs.
       baseline: version that was released when the run started.
       config_yaml: the run's resolved config.
+      measures_refused: whether the int8 flatbuffer is measured although the data or the float model was refused.
     """
 
     model: str
@@ -60,6 +61,7 @@ class PushJob(Options):
     code: CodeVersion
     baseline: str | None
     config_yaml: str
+    measures_refused: bool
 
 
 class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
@@ -84,7 +86,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             float_metrics=evaluation.metrics,
             float_slices=evaluation.slices,
         )
-        if verdict.passed:
+        if verdict.passed or job.measures_refused:
             outcome = self._judge(job, outcome, input_dict, Path(pushed.uri))
         with gfile.GFile(f"{pushed.uri}/{OUTCOME_FILE}", "w") as file:
             file.write(outcome.model_dump_json(indent=2) + "\n")
@@ -94,10 +96,10 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             pushed.set_string_custom_property("pushed_version", outcome.promotion.version)
 
     def _judge(self, job: PushJob, outcome: Outcome, input_dict: dict[str, Any], pushed_dir: Path) -> Outcome:
-        """What becomes of a candidate that passed the gates on the data and the float model."""
+        """What becomes of a candidate whose int8 flatbuffer is to be measured."""
         examples_uri = artifact_utils.get_single_uri(input_dict["transformed_examples"])
         saved_model_dir = Path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])))
-        gates = outcome.verdict.gates
+        gates, refusals = outcome.verdict.gates, outcome.verdict.refusals
         try:
             judgement = judge(
                 saved_model_dir,
@@ -107,12 +109,12 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 seed=job.seed,
             )
         except ModelError as error:
-            return outcome.model_copy(update={"verdict": Verdict(gates=gates, refusals=(error.message,))})
+            return outcome.model_copy(update={"verdict": Verdict(gates=gates, refusals=(*refusals, error.message))})
         (pushed_dir / CANDIDATE_FILE).write_bytes(judgement.flatbuffer)
         failure = judgement.tflm.failure
         verdict = Verdict(
             gates=(*gates, *int8_gates(judgement, job.gates.int8)),
-            refusals=() if failure is None else (f"TFLite Micro: {failure}",),
+            refusals=refusals if failure is None else (*refusals, f"TFLite Micro: {failure}"),
         )
         judged = outcome.model_copy(
             update={

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import jinja2
 
-from components.pusher.durable_files import replace_durably, storage_errors
 from pipeline.report.charts import WIDTH, Axis, Chart, draw_histogram
 from pipeline.report.contact_sheet import read_small
 from pipeline.report.data_checks import percent
 from pipeline.report.findings import Cue, CueFindings, DataReport, ImageRef, LookAlikeGroup, ObjectSizes, Rule
+from pipeline.report.page import load_template, write_html
 
 MAX_SHOWN_GROUPS = 24
 MAX_SHOWN_IN_GROUP = 6
@@ -45,10 +45,7 @@ def write_page(report: DataReport, path: Path) -> None:
     Raises:
       StorageError: if it cannot be written.
     """
-    content = render_page(report).encode(errors="backslashreplace")
-    with storage_errors(path, len(content)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_durably(path, content)
+    write_html(render_page(report), path)
 
 
 def render_page(report: DataReport) -> str:
@@ -72,15 +69,7 @@ def render_page(report: DataReport) -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(count=lambda number: f"{number:,}", percent=percent, area=show_area, px="{:.1f}".format)
-    return environment.get_template(_TEMPLATE)
+    return load_template(_TEMPLATE, {"percent": percent, "area": show_area})
 
 
 def _show_group(group: LookAlikeGroup, upright: bool) -> ShownGroup:

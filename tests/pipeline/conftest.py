@@ -315,7 +315,7 @@ def warm_run(warm_server):
         view = Watcher(react)
         outcome = None
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline_run, "Worker", lambda root: workers.append(Worker(root)) or workers[-1])
+            patch.setattr(pipeline_run, "Worker", lambda root, threads: workers.append(Worker(root)) or workers[-1])
             try:
                 with pipeline_run.started_worker(config.run.root) as worker, view:
                     outcome = pipeline_run.run_pipeline(config, view, worker)

@@ -302,7 +302,7 @@ def test_vww_run_root_in_use_exits_2(probe, config):
         fcntl.flock(lock, fcntl.LOCK_EX)
         answer = probe("run", config)
     assert answer.code == 2
-    assert f"another run is using run.root={root}" in answer.stderr
+    assert f"another run is using {root}" in answer.stderr
 
 
 @pytest.mark.parametrize("kind", ["other-files", "a-file", "junk-pointer"])
