@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -291,7 +292,24 @@ class FinishedRun:
 
 
 @pytest.fixture(scope="session")
-def warm_run(warm_server):
+def warm_workers(warm_server):
+    """A context in which every worker that the command's code starts is a warm one; gives those that were started."""
+
+    @contextmanager
+    def patched(stop=None):
+        class Worker(WarmWorker):
+            server, stop_point = warm_server, stop
+
+        started = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline_run, "Worker", lambda root, threads: started.append(Worker(root)) or started[-1])
+            yield started
+
+    return patched
+
+
+@pytest.fixture(scope="session")
+def warm_run(warm_workers):
     """Runs a config as `vww run` does, with its lock, preflight, worker and errors, in a forked warm worker.
 
     `stop=(node, point)` kills it from within; `on_event(event, worker)` is called for every event.
@@ -299,9 +317,6 @@ def warm_run(warm_server):
     """
 
     def run(config, *, stop=None, on_event=None, until=None):
-        class Worker(WarmWorker):
-            server, stop_point = warm_server, stop
-
         class Enough(Exception):  # noqa: N818
             pass
 
@@ -311,11 +326,9 @@ def warm_run(warm_server):
             if event.kind == "node_finished" and event.node == until:
                 raise Enough
 
-        workers = []
         view = Watcher(react)
         outcome = None
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline_run, "Worker", lambda root, threads: workers.append(Worker(root)) or workers[-1])
+        with warm_workers(stop) as workers:
             try:
                 with pipeline_run.started_worker(config.run.root) as worker, view:
                     outcome = pipeline_run.run_pipeline(config, view, worker)
