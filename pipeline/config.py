@@ -18,7 +18,9 @@ from components.options import Options
 from components.pusher.options import ReleaseOptions
 from components.trainer.augmentation.options import needs_colour
 from components.trainer.options import IMAGENET, TrainerOptions
+from components.trainer.tuner_options import TunerOptions, check_space
 from components.transform.options import TransformOptions
+from components.yaml_text import parse_yaml_text, render_yaml
 
 
 class RunOptions(Options):
@@ -40,6 +42,7 @@ class RunConfig(Options):
 
     Attributes:
       name: of the model; also the folder of its releases.
+      tuner: how the trainer's settings are searched; None takes them as they are.
       run, data, transform, trainer, gates, release: see their classes.
     """
 
@@ -48,6 +51,7 @@ class RunConfig(Options):
     data: ExampleGenOptions
     transform: TransformOptions = TransformOptions()
     trainer: TrainerOptions
+    tuner: TunerOptions | None = None
     gates: GateOptions
     release: ReleaseOptions = ReleaseOptions()
 
@@ -63,6 +67,12 @@ class RunConfig(Options):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_tuner(self) -> Self:
+        if self.tuner is not None:
+            check_space(self.trainer, self.tuner)
+        return self
+
     @property
     def release_uri(self) -> str:
         """Where releases go."""
@@ -70,45 +80,7 @@ class RunConfig(Options):
 
     def to_yaml(self) -> str:
         """The resolved config, defaults included, as `vww run` reads it."""
-        return yaml.dump(
-            self.model_dump(mode="json", by_alias=True), Dumper=_Dumper, sort_keys=False, allow_unicode=True
-        )
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers and booleans: 4e-5 is a float, `no` and dates are words; a key given twice is an error."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes every word that `_Loader`, or a reader of YAML 1.1, would take for something else."""
-
-
-_BOOL, _FLOAT, _TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("bool", "float", "timestamp"))
-_FLOAT_PATTERN = re.compile(r"^[-+]?(\d[\d_]*\.[\d_]*|\.\d[\d_]*|\d[\d_]*(?=[eE]))([eE][-+]?\d+)?$")
-_FLOAT_STARTS = list("-+0123456789.")
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {_BOOL, _FLOAT, _TIMESTAMP}]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(true|false|True|False|TRUE|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(_FLOAT, _FLOAT_PATTERN, _FLOAT_STARTS)
-_Dumper.add_implicit_resolver(_FLOAT, _FLOAT_PATTERN, _FLOAT_STARTS)
-
-
-def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise yaml.constructor.ConstructorError(None, None, "a key is a list or section", key_node.start_mark)
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+        return render_yaml(self.model_dump(mode="json", by_alias=True))
 
 
 def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
@@ -150,7 +122,7 @@ def parse_yaml(text: str, where: str) -> Any:
       ConfigError: if it is not YAML.
     """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader with stricter rules
+        return parse_yaml_text(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{where} is not YAML: {error}", expected="a mapping of sections, as in demo.yaml") from error
 

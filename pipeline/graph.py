@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tfx.components import StatisticsGen, Trainer, Transform
+from tfx.components import StatisticsGen, Trainer, Transform, Tuner
 from tfx.orchestration import metadata, pipeline
 from tfx.proto import trainer_pb2
 
@@ -18,6 +18,7 @@ from components.pusher.options import CodeVersion
 from components.pusher.released_model import ReleasedModel
 from components.trainer.budget_gate import BudgetGate
 from components.trainer.job import TrainingJob
+from components.trainer.tuner_options import TunerOptions
 from pipeline.budget import budget_job
 from pipeline.config import RunConfig
 from pipeline.gates import eval_config
@@ -90,11 +91,14 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         gates=config.gates.data,
         code_digest=code_digest("data_validation"),
     ).with_id("ExampleValidator")
+    # Search the trainer's settings, where the config says so.
+    tuner = None if config.tuner is None else _tuner(config, config.tuner, facts, transform)
     # Train, or go on training, keep the best epoch, export.
     trainer = Trainer(
         run_fn="components.trainer.run_fn.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
+        hyperparameters=None if tuner is None else tuner.outputs["best_hyperparameters"],
         train_args=trainer_pb2.TrainArgs(),
         eval_args=trainer_pb2.EvalArgs(),
         custom_config={
@@ -103,7 +107,8 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
             "checkpoint_root": f"{config.run.root}/checkpoints",
         },
     )
-    trainer.add_upstream_node(example_validator)
+    for node in [trainer] if tuner is None else [tuner, trainer]:
+        node.add_upstream_node(example_validator)
     # Judge the float model, alone and against the baseline.
     evaluator = BaselineEvaluator(
         examples=example_gen.outputs["examples"],
@@ -121,6 +126,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         evaluation=evaluator.outputs["evaluation"],
         examples=example_gen.outputs["examples"],
         transformed_examples=transform.outputs["transformed_examples"],
+        hyperparameters=None if tuner is None else tuner.outputs["best_hyperparameters"],
         job=_push_job(config, facts),
         code_digest=code_digest("pusher", "quantization"),
     )
@@ -135,6 +141,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
             statistics_gen,
             released_model,
             example_validator,
+            *([] if tuner is None else [tuner]),
             trainer,
             evaluator,
             pusher,
@@ -142,6 +149,19 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(f"{config.run.root}/metadata.sqlite"),
         beam_pipeline_args=list(config.run.beam_pipeline_args),
+    )
+
+
+def _tuner(config: RunConfig, options: TunerOptions, facts: RunFacts, transform: Transform) -> Tuner:
+    return Tuner(
+        tuner_fn="components.trainer.tuning.tuner_fn",
+        examples=transform.outputs["transformed_examples"],
+        custom_config={
+            "job": _training_job(config, facts).to_json(),
+            "tuner": options.to_json(),
+            "code_digest": code_digest("trainer", "quantization"),
+            "checkpoint_root": f"{config.run.root}/checkpoints",
+        },
     )
 
 

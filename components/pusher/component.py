@@ -24,6 +24,7 @@ class MicroPusherSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes no 
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
+        "hyperparameters": ChannelParameter(type=standard_artifacts.HyperParameters, optional=True),
     }
     OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}  # noqa: RUF012
 
@@ -39,6 +40,7 @@ class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
       evaluation: the Evaluator's metrics.
       examples: what the candidate was made from, for the manifest.
       transformed_examples: calibrates from the train split, judges on the eval split, measures on the test split.
+      hyperparameters: what the Tuner chose, for the release's config; None where there is no Tuner.
       job: everything else.
       code_digest: changes when this stage's code changes.
     """
@@ -56,6 +58,7 @@ class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
         evaluation: types.BaseChannel,
         examples: types.BaseChannel,
         transformed_examples: types.BaseChannel,
+        hyperparameters: types.BaseChannel | None,
         job: PushJob,
         code_digest: str,
     ) -> None:
@@ -68,6 +71,7 @@ class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
                 evaluation=evaluation,
                 examples=examples,
                 transformed_examples=transformed_examples,
+                hyperparameters=hyperparameters,
                 job=job.to_json(),
                 code_digest=code_digest,
                 pushed_model=Channel(type=standard_artifacts.PushedModel),

@@ -1,5 +1,6 @@
 """Executor of the MicroPusher."""
 
+import json
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from components.dataset import DatasetSummary
 from components.drift import DRIFT_FILE, Drift
 from components.errors import ModelError
 from components.gate_options import GateOptions
+from components.hyperparameters import BEST_HYPERPARAMETERS, chosen_values
 from components.options import Options
 from components.pusher.float_verdict import float_gates, read_evaluation
 from components.pusher.judgement import Judgement, int8_gates, judge
@@ -26,6 +28,7 @@ from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Pro
 from components.pusher.release_store import open_store
 from components.pusher.staging import ReleaseFacts, stage_release
 from components.pusher.training_statistics import canonical_statistics
+from components.pusher.tuned_config import tuned_config
 from components.transformed_examples import split_files
 from components.verdicts import Verdict
 
@@ -127,6 +130,8 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         if not verdict.passed:
             return judged
         statistics = _read_training_statistics(artifact_utils.get_single_instance(input_dict["statistics"]))
+        chosen = _read_hyperparameters(input_dict.get("hyperparameters"))
+        job = job.model_copy(update={"config_yaml": tuned_config(job.config_yaml, chosen)})
         return judged.model_copy(
             update={"promotion": self._promote(job, saved_model_dir, judgement, statistics, judged)}
         )
@@ -164,6 +169,13 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
 def _read_drift(anomalies_uri: str) -> Drift:
     with gfile.GFile(f"{anomalies_uri}/{DRIFT_FILE}") as file:
         return Drift.from_json(file.read())
+
+
+def _read_hyperparameters(artifacts: list[Any] | None) -> dict[str, Any] | None:
+    if not artifacts:
+        return None
+    with gfile.GFile(f"{artifact_utils.get_single_uri(artifacts)}/{BEST_HYPERPARAMETERS}") as file:
+        return chosen_values(json.loads(file.read()))
 
 
 def _read_training_statistics(artifact: Any) -> bytes:

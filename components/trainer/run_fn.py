@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import features, progress
+from components.hyperparameters import chosen_values, describe_values
 from components.trainer.checkpoints import CheckpointFolder
 from components.trainer.curves import Curves
 from components.trainer.initial_weights import Outcome, copy_report, start_from
@@ -23,11 +24,13 @@ from components.trainer.pace import Pace, describe_duration
 from components.trainer.replicas import calculating_in, check_shares, describe_devices, share_batches, training_strategy
 from components.trainer.signatures import export
 from components.trainer.stages import HEAD, check_frozen_are_loaded
+from components.trainer.tuner_options import apply_values
 
 BEST_WEIGHTS = "best.weights.h5"
 
 
-def _glob(patterns: Sequence[str]) -> list[str]:
+def find_files(patterns: Sequence[str]) -> list[str]:
+    """The files that TFX's patterns stand for, sorted."""
     return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
 
 
@@ -169,21 +172,32 @@ class _Teller:
         )
 
 
+def _tuned(job: TrainingJob, hyperparameters: dict[str, Any] | None) -> TrainingJob:
+    """The job with what the Tuner chose."""
+    if hyperparameters is None:
+        return job
+    values = chosen_values(hyperparameters)
+    progress.say(f"with what the Tuner chose: {describe_values(values)}")
+    return job.model_copy(update={"trainer": apply_values(job.trainer, values)})
+
+
 def run_fn(fn_args: Any) -> None:
     """TFX's entry point.
 
     Args:
       fn_args: TFX's `FnArgs`; of `custom_config`, `job` holds a `TrainingJob` as JSON, `code_digest` the digest of the
-        code, and `checkpoint_root` the folder of all jobs' checkpoints.
+        code, and `checkpoint_root` the folder of all jobs' checkpoints. `hyperparameters` is what the Tuner chose, if
+        there is one.
     """
     custom = fn_args.custom_config
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
-    train_files, eval_files = _glob(fn_args.train_files), _glob(fn_args.eval_files)
+    train_files, eval_files = find_files(fn_args.train_files), find_files(fn_args.eval_files)
+    job = _tuned(TrainingJob.from_json(custom["job"]), fn_args.hyperparameters)
     checkpoints = CheckpointFolder(
-        Path(custom["checkpoint_root"]), custom["job"], custom["code_digest"], [*train_files, *eval_files]
+        Path(custom["checkpoint_root"]), job.to_json(), custom["code_digest"], [*train_files, *eval_files]
     )
     tf.io.gfile.makedirs(fn_args.model_run_dir)
-    model = train(TrainingJob.from_json(custom["job"]), train_files, eval_files, fn_args.model_run_dir, checkpoints)
+    model = train(job, train_files, eval_files, fn_args.model_run_dir, checkpoints)
     export(model, transform_output.transform_features_layer(), fn_args.serving_model_dir)
     copy_report(fn_args.model_run_dir, fn_args.serving_model_dir)
     checkpoints.delete()
