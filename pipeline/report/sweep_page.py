@@ -7,7 +7,7 @@ from pipeline.report.page import load_template, write_html
 from pipeline.report.scatter import HEIGHT, Measurement, Scatter, draw_scatter
 from pipeline.sweep.pareto import pareto_front
 from pipeline.sweep.results import PointRow, Status, SweepReport
-from pipeline.sweep.table import cells, columns
+from pipeline.sweep.table import cells, columns, describe_images
 
 _TEMPLATE = "sweep_report.html.jinja"
 
@@ -32,6 +32,7 @@ def render_sweep_page(report: SweepReport) -> str:
         ]
         if weighed
         else [],
+        images=describe_images(report),
         columns=columns(),
         rows=[(row, cells(row)) for row in report.rows],
         finished=sum(row.status in {Status.PASSED, Status.REFUSED} for row in report.rows),

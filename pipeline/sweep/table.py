@@ -8,22 +8,29 @@ NOT_MEASURED = "-"
 
 def print_sweep(report: SweepReport) -> None:
     """The table on stdout."""
-    print_table(f"Sweep of {report.name}, quality on the eval split", columns(), [cells(row) for row in report.rows])
+    title = f"Sweep of {report.name}, quality on the eval split{describe_images(report)}"
+    print_table(title, columns(), [cells(row) for row in report.rows])
+
+
+def describe_images(report: SweepReport) -> str:
+    """How many images the eval split has, where it is the same for all points."""
+    counts = {row.images for row in report.rows if row.images is not None}
+    return f" of {counts.pop():,} images" if len(counts) == 1 else ""
 
 
 def columns() -> list[str]:
     """Headings of the table."""
     return [
         "point",
-        "float accuracy",
+        "verdict",
+        "front",
         "int8 accuracy",
         "95 % interval",
+        "float accuracy",
         "int8 AUC",
         "flatbuffer",
         "arena",
         "MACs",
-        "front",
-        "verdict",
     ]
 
 
@@ -31,23 +38,23 @@ def cells(row: PointRow) -> list[str]:
     """One row of it."""
     return [
         row.label,
-        _share(row.float_accuracy),
+        describe_verdict(row),
+        "yes" if row.on_front else "",
         _share(row.int8_accuracy),
         NOT_MEASURED if row.int8_interval is None else "{:.3f} to {:.3f}".format(*row.int8_interval),
+        _share(row.float_accuracy),
         _share(row.int8_auc),
         _count(row.flatbuffer_bytes),
         _count(row.arena_bytes),
         _count(row.macs),
-        "front" if row.on_front else "",
-        describe_verdict(row),
     ]
 
 
 def describe_verdict(row: PointRow) -> str:
-    """Passed, or refused by what."""
+    """Passed, or refused by what: gates by their path below `gates`."""
     if row.status is not Status.REFUSED:
         return row.status.value
-    return f"refused by {', '.join(row.refused_by or row.reasons)}"
+    return f"refused: {', '.join(name.removeprefix('gates.') for name in row.refused_by or row.reasons)}"
 
 
 def _share(value: float | None) -> str:

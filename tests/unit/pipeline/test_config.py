@@ -117,7 +117,7 @@ def test_read_config_odd_yaml_is_refused_without_a_trace(refuse, text):
         ("run.rot=x", "run.rot: unknown key; did you mean root?"),
         ("transform.size=96", "transform.size: unknown key; "),
         ("release.url=x", "release.url: unknown key; did you mean uri?"),
-        ("zzz=1", "zzz: unknown key; expected one of: name, run, data, transform, trainer, gates, release"),
+        ("zzz=1", "zzz: unknown key; expected one of: name, run, data, transform, trainer, tuner, gates, release"),
     ],
 )
 def test_read_config_unknown_key_is_named_with_the_nearest(refuse, override, message):
@@ -367,7 +367,7 @@ def test_to_yaml_read_again_is_the_same_config(read, overrides):
 
 def test_to_yaml_names_sections_as_the_file_does(read):
     tree = yaml.safe_load(read().to_yaml())
-    assert list(tree) == ["name", "run", "data", "transform", "trainer", "gates", "release"]
+    assert list(tree) == ["name", "run", "data", "transform", "trainer", "tuner", "gates", "release"]
     assert list(tree["gates"]) == ["data", "float", "int8"]
     assert tree["trainer"]["alpha"] == 0.25
 
