@@ -113,6 +113,20 @@ def test_graph_changed_setting_changes_the_parameters_of_its_nodes_only(compile_
     assert differing == changed | {"MicroPusher"}  # which keeps the whole config
 
 
+SEARCH = "tuner={max_trials: 2, epochs: 1, space: {trainer.dropout: {min: 0.0, max: 0.5}}}"
+
+
+def test_graph_with_a_search_has_a_tuner_between_validator_and_trainer(compile_ir, ir):
+    after = nodes(compile_ir(SEARCH))
+    assert list(after).index("Tuner") == list(after).index("Trainer") - 1
+    assert set(after["Tuner"].upstream_nodes) == {"Transform", "ExampleValidator"}
+    assert set(after["Trainer"].upstream_nodes) == UPSTREAM["Trainer"] | {"Tuner"}
+    assert set(after["MicroPusher"].upstream_nodes) == UPSTREAM["MicroPusher"] | {"Tuner"}
+    # The rest is as without one; the Trainer's own settings among it.
+    differing = {name for name, node in nodes(ir).items() if parameters(node) != parameters(after[name])}
+    assert differing == {"MicroPusher"}
+
+
 def test_graph_changed_data_or_release_changes_the_nodes_that_read_them(compile_ir, ir):
     for facts, changed in (
         ({"fingerprint": "g"}, {"CocoExampleGen"}),

@@ -438,3 +438,34 @@ def test_vww_releases_damaged_manifest_exits_1(vww, tmp_path):
         answer = vww("releases", *command, "--uri", tmp_path)
         assert answer.code == 1
         assert "manifest.json is no JSON" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "nothing to sweep"),
+        (("--alpha", ""), "--alpha trainer.alpha: received no value"),
+        (("--alpha", "0.25,0.3"), "1 of 2 points cannot be built:"),
+        (("--alpha", "0.25", "--over", "trainer.alpha=0.5"), "trainer.alpha: swept twice"),
+        (("--side", "96", "--over", "run.root=a,b"), "--over run.root: a sweep gives every point a root"),
+    ],
+    ids=["no axis", "no value", "invalid point", "twice", "root"],
+)
+def test_sweep_that_cannot_be_built_is_a_usage_error_told_at_once(probe, tmp_path, arguments, message):
+    (tmp_path / "tiny.yaml").write_text(CONFIG.replace("ROOT", str(tmp_path)))
+    answer = probe("sweep", tmp_path / "tiny.yaml", *arguments)
+    assert answer.code == 2
+    assert message in answer.stderr
+    assert answer.stdout == ""
+
+
+def test_sweep_whose_page_cannot_be_written_says_so_before_any_work(probe, tmp_path):
+    write_sample_data(tmp_path / "set", images=30, seed=1)
+    config = CONFIG.replace("ROOT/no.json", "ROOT/set/instances.json").replace("ROOT/no", "ROOT/set/images")
+    (tmp_path / "tiny.yaml").write_text(
+        config.replace("{root: ROOT}", "{root: ROOT/run}").replace("ROOT", str(tmp_path))
+    )
+    answer = probe("sweep", tmp_path / "tiny.yaml", "--alpha", "0.25,0.5", "--output", "/proc/sweep")
+    assert answer.code == 1
+    assert "StorageError: /proc/sweep" in answer.stderr
+    assert [path.name for path in (tmp_path / "run" / "sweep").iterdir()] == [".lock"]
