@@ -135,7 +135,8 @@ class TrainingTuner(BaseTuner):  # type: ignore[misc]  # KerasTuner publishes no
 def _train_and_score(job: TrainingJob, train_files: Sequence[str], eval_files: Sequence[str], folder: Path) -> float:
     """The metric of `best_by`, of the best epoch."""
     keras.utils.clear_session()
-    checkpoints = CheckpointFolder(folder / "checkpoints", [job.to_json()], [])
+    # Digests of code and examples stand in the folder above.
+    checkpoints = CheckpointFolder(folder / "checkpoints", job.to_json(), "", [])
     train(job, train_files, eval_files, str(folder / "curves"), checkpoints)
     checkpoint = checkpoints.read()
     assert checkpoint is not None  # the last epoch has left one
@@ -194,8 +195,8 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
     options = TunerOptions.from_json(custom["tuner"])
     files = find_files(fn_args.train_files), find_files(fn_args.eval_files)
     search = options.model_copy(update={"max_trials": 1, "max_hours": None}).to_json()
-    identity = [custom["job"], search, custom["code_digest"]]
-    folder = CheckpointFolder(Path(custom["checkpoint_root"]), identity, [*files[0], *files[1]]).path
+    root, job = Path(custom["checkpoint_root"]), custom["job"]
+    folder = CheckpointFolder(root, f"{job}{search}", custom["code_digest"], [*files[0], *files[1]]).path
     logging.info("the search is kept in %s", folder)
-    tuner = TrainingTuner(TrainingJob.from_json(custom["job"]), options, folder)
+    tuner = TrainingTuner(TrainingJob.from_json(job), options, folder)
     return TunerFnResult(tuner=tuner, fit_kwargs={"train_files": files[0], "eval_files": files[1]})
