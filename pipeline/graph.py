@@ -12,10 +12,12 @@ from components.data_validation.schema import CuratedSchema, raw_schema_text, st
 from components.data_validation.statistics import statistics_options
 from components.evaluator.component import BaselineEvaluator
 from components.example_gen.component import CocoExampleGen
+from components.gate_options import DeviceBudget
 from components.pusher.component import MicroPusher
 from components.pusher.executor import PushJob
 from components.pusher.options import CodeVersion
 from components.pusher.released_model import ReleasedModel
+from components.trainer.budget import BudgetJob
 from components.trainer.budget_gate import BudgetGate
 from components.trainer.job import TrainingJob
 from components.trainer.tuner_options import TunerOptions
@@ -35,7 +37,7 @@ class RunFacts:
       code: which code runs.
       label_count: how many labels the data has, at least 2.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
-      measures_refused: whether the int8 flatbuffer of a model that was refused before is measured all the same.
+      measures_refused: whether a model that is refused is trained and measured all the same.
     """
 
     run_id: str
@@ -50,9 +52,7 @@ class RunFacts:
 def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
     """The graph of one run, for any runner."""
     # Would the model fit its device? Asked of random weights, before anything is spent on it.
-    budget_gate = BudgetGate(
-        job=budget_job(config, facts.label_count), code_digest=code_digest("trainer", "quantization")
-    )
+    budget_gate = BudgetGate(job=_budget_job(config, facts), code_digest=code_digest("trainer", "quantization"))
     # Label, split and write the images as examples.
     example_gen = CocoExampleGen(
         options=config.data,
@@ -150,6 +150,13 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         metadata_connection_config=metadata.sqlite_metadata_connection_config(f"{config.run.root}/metadata.sqlite"),
         beam_pipeline_args=list(config.run.beam_pipeline_args),
     )
+
+
+def _budget_job(config: RunConfig, facts: RunFacts) -> BudgetJob:
+    job = budget_job(config, facts.label_count)
+    if facts.measures_refused:  # the MicroPusher refuses, once the accuracy is known
+        return job.model_copy(update={"limits": DeviceBudget(**dict.fromkeys(DeviceBudget.model_fields))})
+    return job
 
 
 def _tuner(config: RunConfig, options: TunerOptions, facts: RunFacts, transform: Transform) -> Tuner:

@@ -17,7 +17,7 @@ class RunRequest(Options):
       label_count: how many labels the data has.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
       nodes: which nodes to run; None for the whole graph.
-      measures_refused: whether the int8 flatbuffer of a model that was refused before is measured all the same.
+      measures_refused: whether a model that is refused is trained and measured all the same.
     """
 
     config: RunConfig

@@ -35,13 +35,15 @@ def data_paths(config):
 def compile_ir(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
 
-    def compile_with(*overrides, config="demo", released="v1", fingerprint="f", label_count=2, weights=None):
+    def compile_with(
+        *overrides, config="demo", released="v1", fingerprint="f", label_count=2, weights=None, measures=False
+    ):
         settings = read_config(
             str(ROOT / f"pipeline/configs/{config}.yaml"),
             [*data_paths(ROOT / f"pipeline/configs/{config}.yaml"), f"run.root={root}", *overrides],
         )
         code = CodeVersion(version="0.1.0", commit="c", dirty=False)
-        facts = RunFacts("run-1", fingerprint, released, code, label_count, weights)
+        facts = RunFacts("run-1", fingerprint, released, code, label_count, weights, measures)
         return compiler.Compiler().compile(create_pipeline(settings, facts))
 
     return compile_with
@@ -111,6 +113,14 @@ def test_graph_changed_setting_changes_the_parameters_of_its_nodes_only(compile_
     after = nodes(compile_ir(override))
     differing = {name for name, node in nodes(ir).items() if parameters(node) != parameters(after[name])}
     assert differing == changed | {"MicroPusher"}  # which keeps the whole config
+
+
+def test_graph_of_a_sweeps_point_measures_what_is_beyond_the_device_budget(compile_ir):
+    limited, free = (nodes(compile_ir("gates.int8.max_macs=1", measures=measures)) for measures in (False, True))
+    assert '"max_macs":1' in str(parameters(limited["BudgetGate"])).replace("\\", "")
+    assert '"max_macs":null' in str(parameters(free["BudgetGate"])).replace("\\", "")
+    differing = {name for name in free if parameters(limited[name]) != parameters(free[name])}
+    assert differing == {"BudgetGate", "MicroPusher"}
 
 
 SEARCH = "tuner={max_trials: 2, epochs: 1, space: {trainer.dropout: {min: 0.0, max: 0.5}}}"
