@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import VwwError
-from pipeline.config import read_config
 from pipeline.console import RunView
 from pipeline.report.sweep_page import write_sweep_page
 from pipeline.run import locked, look_at_data
@@ -37,7 +36,7 @@ class Sweep:
     ) -> None:
         self._points, self.duplicates = build_grid(config_file, overrides, axes)
         self._config_file, self._overrides, self._command = config_file, overrides, command
-        self._root = Path(read_config(config_file, overrides).run.root)
+        self._root = Path(self._points[0].config.run.root)
         self._folder = self._root / FOLDER
         self.page = (self._folder if output is None else output) / PAGE_FILE
         self._rows: list[PointRow] = []

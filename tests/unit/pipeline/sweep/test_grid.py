@@ -4,6 +4,7 @@ import pytest
 
 from components.errors import ConfigError
 from pipeline.sweep.grid import Axis, build_grid, parse_axis
+from pipeline.sweep.sweep import Sweep
 
 
 def grid(config_file, *axes, overrides=()):
@@ -105,3 +106,11 @@ def test_grid_without_an_axis_or_with_one_twice_is_refused(config_file):
         build_grid(config_file, (), [])
     with pytest.raises(ConfigError, match=r"trainer\.alpha: swept twice"):
         grid(config_file, "trainer.alpha=0.25", "trainer.alpha=0.5")
+
+
+def test_grid_over_a_key_that_the_file_leaves_open_is_a_grid(config_file, tmp_path):
+    text = (tmp_path / "tiny.yaml").read_text()
+    (tmp_path / "tiny.yaml").write_text(text.replace("  batch_size: 32\n", ""))
+    axes = [parse_axis("trainer.batch_size=16,32", "--over")]
+    sweep = Sweep(config_file, (), axes, None, "vww")
+    assert sweep.page == tmp_path / "run" / "sweep" / "sweep.html"
