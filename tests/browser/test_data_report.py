@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from html import unescape
 
 import pytest
@@ -21,7 +19,6 @@ run: {root: runs}
 trainer: {optimizer: {name: adam}, schedule: {name: cosine}, learning_rate: 0.003, batch_size: 32, epochs: 2}
 gates: {float: {min_accuracy: 0.5}, int8: {min_accuracy: 0.5}}
 """
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Told by the page itself, whose policy lets no script run: this one goes into a copy of it.
 PROBE = """
 <script>
@@ -38,8 +35,6 @@ addEventListener("load", () => {
 </script>
 """
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome in PATH")
-
 
 @pytest.fixture(scope="module")
 def report_and_page(tmp_path_factory):
@@ -52,34 +47,6 @@ def report_and_page(tmp_path_factory):
         report = gather_data_report(config, view)
     write_page(report, folder / "page.html")
     return report, folder / "page.html"
-
-
-@pytest.fixture
-def browse(tmp_path):
-    """Runs the browser on a file; gives what it prints, and what its console said."""
-
-    def run(page, *options):
-        finished = subprocess.run(
-            [
-                *(
-                    BROWSER,
-                    "--headless",
-                    "--no-sandbox",
-                    "--disable-gpu",
-                    "--hide-scrollbars",
-                    "--enable-logging=stderr",
-                ),
-                *(f"--user-data-dir={tmp_path / 'profile'}", *options, page.as_uri()),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert finished.returncode == 0, finished.stderr
-        return finished.stdout, re.findall(r"CONSOLE.*", finished.stderr)
-
-    return run
 
 
 def test_page_renders_text_images_and_bars(browse, report_and_page, tmp_path):
