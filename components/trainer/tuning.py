@@ -12,6 +12,7 @@ the digest: a search that is given more trials goes on from those that it has.
 
 import json
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ from components.trainer.tuner_options import TunerOptions, apply_values, describ
 
 _EPOCHS = "tuner/epochs"  # which Hyperband sets for each trial
 _COMPLETED = "COMPLETED"
+_CHECKPOINTS = "checkpoints"
 
 
 class TrainingTuner(BaseTuner):  # type: ignore[misc]  # KerasTuner publishes no types
@@ -101,6 +103,7 @@ class TrainingTuner(BaseTuner):  # type: ignore[misc]  # KerasTuner publishes no
         except ValidationError as error:
             raise FailedTrialError(describe(error)) from error
         except (ConfigError, ModelError, tf.errors.ResourceExhaustedError) as error:
+            shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
             raise FailedTrialError(str(error)) from error
         except Exception as error:
             raise FatalError(str(error)) from error
@@ -136,7 +139,7 @@ def _train_and_score(job: TrainingJob, train_files: Sequence[str], eval_files: S
     """The metric of `best_by`, of the best epoch."""
     keras.utils.clear_session()
     # Digests of code and examples stand in the folder above.
-    checkpoints = CheckpointFolder(folder / "checkpoints", job.to_json(), "", [])
+    checkpoints = CheckpointFolder(folder / _CHECKPOINTS, job.to_json(), "", [])
     train(job, train_files, eval_files, str(folder / "curves"), checkpoints)
     checkpoint = checkpoints.read()
     assert checkpoint is not None  # the last epoch has left one
