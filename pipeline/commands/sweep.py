@@ -24,7 +24,7 @@ def sweep(
     ] = None,
     over: Annotated[
         list[str] | None,
-        typer.Option("--over", metavar="PATH=V1,V2", help="Values of one key of the config; the grid has all pairs."),
+        typer.Option("--over", metavar="PATH=V1,V2", help="Values of one key of the config; repeat for more keys."),
     ] = None,
     parallel: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Points at the same time; one for every two cores.")
