@@ -63,7 +63,7 @@ def test_as_vww_error_without_words_and_before_any_node_says_so():
     [
         Ready(),
         NodeStarted(node="Trainer", index=7, total=9),
-        NodeProgress(done=3, total=12, unit="steps"),
+        NodeProgress(done=3, total=12, unit="steps", detail="loss 0.5"),
         NodeFinished(node="Trainer", cached=True, seconds=0.5),
         Finished(outcome_path="/r/outcome.json"),
         Failed(node=None, error=DataError("x", expected="y").to_json()),
