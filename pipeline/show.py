@@ -12,6 +12,7 @@ from components.pusher.outcome import Outcome
 from components.pusher.release_store import open_store
 from components.quantization.contracts import TensorContract
 from components.quantization.inspect import OpUse
+from components.quantization.metrics import accuracy_interval
 from components.verdicts import Gate
 from pipeline.config import RunConfig
 from pipeline.console import print_table
@@ -113,16 +114,24 @@ def print_evaluation(report: EvaluationReport) -> None:
     names = [name for name in report.slices[0].metrics if name != "example_count"]
     print_table(
         f"{report.model}, {report.split} split",
-        ["slice", "images", *(name.replace("_", " ") for name in names)],
+        ["slice", "images", "95 % of accuracy", *(name.replace("_", " ") for name in names)],
         [
             [
                 row.slice or "all",
                 _count(round(row.metrics["example_count"] or 0)),
+                _interval(row.metrics["accuracy"], row.metrics["example_count"]),
                 *("-" if (value := row.metrics.get(name)) is None else f"{value:.4f}" for name in names),
             ]
             for row in report.slices
         ],
     )
+
+
+def _interval(accuracy: float | None, images: float | None) -> str:
+    if accuracy is None or not images:
+        return "-"
+    low, high = accuracy_interval(accuracy, round(images))
+    return f"{low:.3f} to {high:.3f}"
 
 
 def list_releases(uri: str) -> None:

@@ -5,8 +5,7 @@ Keras' own means are not used, after trying them (3.15.1): `use_ema` has no warm
 by adding and subtracting, which changes the last bits of the weights and of their averages at every evaluation.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -54,15 +53,3 @@ class MovingAverages:
         towards = 1.0 - decay_at(self._decay, step)
         for shadow, weight in zip(self.shadows, self._weights, strict=True):
             shadow.assign_sub(towards * (shadow - weight.value))
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Inside the block the model has the averages for weights; after it, bit by bit, its own again."""
-        own = [weight.numpy() for weight in self._weights]
-        try:
-            for weight, shadow in zip(self._weights, self.shadows, strict=True):
-                weight.assign(shadow)
-            yield
-        finally:
-            for weight, value in zip(self._weights, own, strict=True):
-                weight.assign(value)

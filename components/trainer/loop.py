@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -29,6 +28,7 @@ class TrainingLoop:
       steps_per_epoch: optimizer steps in an epoch.
       class_weights: float [labels], by which the loss of an image is multiplied.
       strategy: over which devices a step is spread.
+      judged: the same model in float32, which takes the weights that are evaluated; its own do not matter.
 
     Attributes:
       model: the same.
@@ -43,9 +43,12 @@ class TrainingLoop:
         options: TrainerOptions,
         steps_per_epoch: int,
         class_weights: npt.NDArray[np.float32],
+        *,
         strategy: Any,
+        judged: keras.Model,
     ) -> None:
         self.model = model
+        self._judged = judged
         self.position = Position()
         self.best: Sequence[npt.NDArray[Any]] = ()
         self._options = options
@@ -59,7 +62,7 @@ class TrainingLoop:
         with strategy.scope():
             self._averages = None if options.ema_decay is None else MovingAverages(model.weights, options.ema_decay)
         self._predict = tf.function(
-            lambda images: tf.cast(model(images, training=False), tf.float32),
+            lambda images: judged(images, training=False),
             input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)],
         )
         self._enter_stage()
@@ -159,10 +162,11 @@ class TrainingLoop:
           ModelError: if a loss is not finite.
         """
         self._settle()
-        with nullcontext() if self._averages is None else self._averages.applied():
-            batches = evaluation_batches(eval_split, batch_size=self._options.batch_size)
-            logits = np.concatenate([self._predict(images).numpy() for images in batches])
-            weights = self.model.get_weights()
+        self._check_weights()
+        weights = self.averages
+        self._judged.set_weights(weights)
+        batches = evaluation_batches(eval_split, batch_size=self._options.batch_size)
+        logits = np.concatenate([self._predict(images).numpy() for images in batches])
         log_probabilities = _log_softmax(logits.astype(np.float64))
         loss = -float(log_probabilities[np.arange(len(logits)), eval_split.labels].mean())
         self._check_finite(loss)
@@ -216,8 +220,7 @@ class TrainingLoop:
           ModelError: if a weight is not finite, so that no checkpoint is ever one of a diverged training.
         """
         self._settle()
-        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
-            self._check_finite(math.nan)
+        self._check_weights()
         return Checkpoint(self.position, [variable.numpy() for variable in self._state()], self.averages, self.best)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -237,6 +240,11 @@ class TrainingLoop:
     def learning_rate(self) -> float:
         """Of the latest step."""
         return float(self._schedule(max(self.position.stage_step - 1, 0)))
+
+    def _check_weights(self) -> None:
+        """Raises about the latest step, if it left a weight that is not finite."""
+        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+            self._check_finite(math.nan)
 
     def _check_finite(self, loss: float) -> None:
         """Raises about the latest step, if a loss is not finite."""

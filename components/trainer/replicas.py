@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from components.errors import ConfigError
-from components.trainer.options import Precision
+from components.trainer.options import Precision, TrainerOptions
 
 
 def training_strategy(devices: list[str] | None = None) -> Any:
@@ -29,18 +29,24 @@ def describe_devices() -> str:
     return f"{count} {kind}{'s' if count != 1 else ''}"
 
 
-def check_shares(batch_size: int, replicas: int) -> None:
-    """Checks that every replica gets the same share of a batch.
+def check_shares(options: TrainerOptions, replicas: int) -> None:
+    """Checks that every replica can get the same share of a batch, in a step of a kind that can be shared.
 
     Raises:
       ConfigError: if not.
     """
-    if batch_size % replicas != 0:
+    hint = "show fewer GPUs to the run with CUDA_VISIBLE_DEVICES"
+    if options.batch_size % replicas != 0:
         raise ConfigError(
-            f"trainer.batch_size={batch_size} cannot be shared equally by {replicas} GPUs",
+            f"trainer.batch_size={options.batch_size} cannot be shared equally by {replicas} GPUs",
             expected=f"a multiple of {replicas}",
-            hint=f"--set trainer.batch_size={-(-batch_size // replicas) * replicas}, or show fewer GPUs to the run "
-            "with CUDA_VISIBLE_DEVICES",
+            hint=f"--set trainer.batch_size={-(-options.batch_size // replicas) * replicas}, or {hint}",
+        )
+    if options.xla and replicas > 1:
+        raise ConfigError(
+            f"trainer.xla=true: XLA cannot compile a step that {replicas} GPUs share",
+            expected="one GPU",
+            hint=f"--set trainer.xla=false, or {hint}",
         )
 
 

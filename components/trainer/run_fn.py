@@ -54,13 +54,14 @@ def train(
       The model with the best epoch's weights: the averaged ones, if there are averages.
 
     Raises:
-      ConfigError: if a batch is larger than the train split, or cannot be shared equally by the GPUs.
+      ConfigError: if a batch is larger than the train split, or the GPUs cannot share the work.
       ModelError: if the training diverges.
       StorageError: if a checkpoint cannot be written or read.
     """
     options = job.trainer
     strategy = training_strategy()
-    check_shares(options.batch_size, strategy.num_replicas_in_sync)
+    check_shares(options, strategy.num_replicas_in_sync)
+    trained = build_model(job, total_steps=1)  # in float32, whatever the training calculates in
     keras.utils.set_random_seed(job.seed)
     train_split = read_split(
         train_files,
@@ -69,7 +70,7 @@ def train(
         key=features.RASTER if job.training_raster_shape is None else features.TRAINING_RASTER,
     )
     eval_split = read_split(eval_files, job.raster_shape, checkpoints.path / "eval.rasters")
-    loop = _start(job, train_split, strategy, checkpoints, run_dir)
+    loop = _start(job, train_split, checkpoints, run_dir, strategy=strategy, judged=trained)
     batches = training_batches(
         train_split,
         batch_size=options.batch_size,
@@ -100,14 +101,19 @@ def train(
             logging.info("epoch %d: %s", number + 1, epoch.to_json())
         if is_epoch_over or loop.position.step % options.checkpoint_interval_steps == 0:
             checkpoints.write(loop.checkpoint())
-    trained = build_model(job, total_steps=1)  # in float32, whatever the training calculated in
     trained.set_weights(loop.best)
     trained.save_weights(f"{run_dir}/{BEST_WEIGHTS}")
     return trained
 
 
 def _start(
-    job: TrainingJob, train_split: Split, strategy: Any, checkpoints: CheckpointFolder, run_dir: str
+    job: TrainingJob,
+    train_split: Split,
+    checkpoints: CheckpointFolder,
+    run_dir: str,
+    *,
+    strategy: Any,
+    judged: keras.Model,
 ) -> TrainingLoop:
     """The loop, with its initial weights, or where the checkpoint left it."""
     options = job.trainer
@@ -124,7 +130,7 @@ def _start(
         if options.class_balance == "weights"
         else np.ones(job.label_count, np.float32)
     )
-    loop = TrainingLoop(model, options, steps_per_epoch, weights, strategy)
+    loop = TrainingLoop(model, options, steps_per_epoch, weights, strategy=strategy, judged=judged)
     if (checkpoint := checkpoints.read()) is not None:
         loop.restore(checkpoint)
         logging.info("going on after step %d from %s", loop.position.step, checkpoints.path)

@@ -57,20 +57,18 @@ def evaluate(
 
 
 def tensorboard(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder (run.root), or its config.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder: run.root, such as runs/demo.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where to serve it.")] = 6006,
 ) -> None:
     """Open TensorBoard on the trainings of RUN, running or finished."""
     import os
 
     from components.errors import ConfigError
-    from pipeline.config import read_config
 
-    root = Path(run if Path(run).is_dir() else read_config(run).run.root)
-    logs = root / "artifacts" / "Trainer" / "model_run"
+    logs = run / "artifacts" / "Trainer" / "model_run"
     if not any(logs.glob("*")):
         raise ConfigError(
-            f"{root} holds no training yet: {logs} is empty or missing",
+            f"{run} holds no training yet: {logs} is empty or missing",
             expected="run.root of a run whose Trainer has begun",
             hint="vww run CONFIG makes one",
         )

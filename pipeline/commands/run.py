@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipeline.config import RunConfig
 
 DEMO_CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
-DEMO_IMAGES = 3000
+DEMO_IMAGES = 3600
 DEMO_SEED = 1
 
 

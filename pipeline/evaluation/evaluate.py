@@ -80,15 +80,18 @@ def _judge(classifier: Classifier, images: list[LabeledImage], plan: DatasetPlan
             progress.report(start + len(rasters), len(images), "images")
         if rasters:
             answers.append(classifier.answer(np.stack(rasters)))
+            _check_labels(classifier, max(answers[0].shape[1], 2), plan)
     if not answers:
         raise DataError("no image of the split could be decoded", hint="vww data report CONFIG says why")
-    found = probabilities(np.concatenate(answers))
-    if found.shape[1] != len(plan.label_names):
+    return _Judged(seen, probabilities(np.concatenate(answers)), len(images) - len(seen))
+
+
+def _check_labels(classifier: Classifier, count: int, plan: DatasetPlan) -> None:
+    if count != len(plan.label_names):
         raise ModelError(
-            f"{classifier.description} knows {found.shape[1]} labels",
+            f"{classifier.description} knows {count} labels",
             expected=f"the {len(plan.label_names)} of the data: {', '.join(plan.label_names)}",
         )
-    return _Judged(seen, found, len(images) - len(seen))
 
 
 def _measure(judged: _Judged, config: RunConfig, label_count: int) -> tuple[SliceMetrics, ...]:

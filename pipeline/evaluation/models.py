@@ -7,6 +7,7 @@ model.keras, model.h5   a whole Keras model
 checkpoint.npz          of a training, finished or not; averaged weights where there are averages
 """
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,9 @@ def open_classifier(what: str, input_range: InputRange) -> Classifier:
       StorageError: if a checkpoint is damaged.
     """
     path = Path(what)
+    for folder in (path, path / "Format-Serving"):
+        if (folder / "saved_model.pb").exists():
+            return _of_saved_model(folder, input_range)
     if what.startswith(GCS_SCHEME) or (path / MANIFEST_NAME).exists() or path.name == LATEST_NAME:
         return _of_release(what)
     if path.suffix == ".tflite" and path.is_file():
@@ -71,9 +75,6 @@ def open_classifier(what: str, input_range: InputRange) -> Classifier:
         return _of_checkpoint(path)
     if (path / "checkpoint.npz").exists():
         return _of_checkpoint(path / "checkpoint.npz")
-    for folder in (path, path / "Format-Serving"):
-        if (folder / "saved_model.pb").exists():
-            return _of_saved_model(folder, input_range)
     if path.suffix in {".keras", ".h5"} and path.is_file():
         return _of_keras(path, input_range)
     raise ModelError(
@@ -237,7 +238,7 @@ def _of_keras(path: Path, input_range: InputRange) -> Classifier:
 
     try:
         model = keras.models.load_model(path, compile=False, custom_objects={"DepthwiseConv2D": DepthwiseConv2D})
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"{path} is no whole Keras model: {error}",
             expected="a file that keras.models.load_model reads, its architecture included",
@@ -256,7 +257,14 @@ def _of_checkpoint(path: Path) -> Classifier:
     from components.trainer.models.build import build_model
 
     text, checkpoint = read_checkpoint(path)
-    job = TrainingJob.from_json(text)
+    try:
+        job = TrainingJob.from_json(text)
+    except ValueError as error:
+        raise ModelError(
+            f"{path} is a checkpoint of another version of vww",
+            expected="one that this version has written",
+            hint="judge it with the version that trains it, or train anew",
+        ) from error
     model = build_model(job, total_steps=1)
     model.set_weights(checkpoint.weights)
     averaged = "" if job.trainer.ema_decay is None else ", averaged weights"

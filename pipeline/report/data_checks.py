@@ -3,11 +3,11 @@
 The thresholds are rules of thumb, each with its reason; they warn and never refuse.
 """
 
-import math
 from collections.abc import Iterator
 
 from components import features
 from components.example_gen.quarantine import DropReason
+from components.quantization.metrics import accuracy_interval
 from pipeline.report.findings import Check, CheckVerdict, Cue, CueFindings, DataReport, Kind
 
 # Balance. Of two labels that is a tenth: a model that never says the rarer one is then 90 % right, and accuracy, which
@@ -20,7 +20,6 @@ MIN_TRAIN_IMAGES = 1_000
 # At 80 % accuracy, about what the recipe reaches on COCO, 400 images give a 95 % interval of +-4 points.
 MIN_EVAL_IMAGES = 400
 ASSUMED_ACCURACY = 0.8
-_Z_95 = 1.96
 
 # Labels. At 640x480, slim's threshold is an object of 39x39 pixels; an outline two pixels off changes its area by a
 # fifth, and with that the label. Labels that are a matter of taste in one image of twenty cap what can be measured.
@@ -49,14 +48,6 @@ def check_data(report: DataReport) -> tuple[Check, ...]:
         for group in (_check_size, _check_labels, _check_diversity, _check_what_is_seen, _check_shortcuts, _check_bad)
         for check in group(report)
     )
-
-
-def accuracy_interval(images: int, accuracy: float = ASSUMED_ACCURACY) -> tuple[float, float]:
-    """Wilson's 95 % interval of an accuracy that was measured on so many images, at least 1."""
-    z2 = _Z_95**2
-    middle = (accuracy + z2 / (2 * images)) / (1 + z2 / images)
-    half = _Z_95 * math.sqrt(accuracy * (1 - accuracy) / images + z2 / (4 * images**2)) / (1 + z2 / images)
-    return middle - half, middle + half
 
 
 def percent(share: float) -> str:
@@ -115,7 +106,7 @@ def _check_size(report: DataReport) -> Iterator[Check]:
         advice="Collect more, or add a public set's images of the same label; expect a gate to refuse otherwise.",
     )
     images = sum(held_out.values())
-    low, high = accuracy_interval(images)
+    low, high = accuracy_interval(ASSUMED_ACCURACY, images)
     yield _at_least(
         "eval_images",
         images,

@@ -54,7 +54,8 @@ def loops(train_files: list[str], folders: Path) -> dict[str, tuple[int, Callabl
         )
     )
     strategy = tf.distribute.get_strategy()
-    loop = TrainingLoop(build_model(job, 10_000), options, 10_000, np.ones(2, np.float32), strategy)
+    model, judged = build_model(job, 10_000), build_model(job, 1)
+    loop = TrainingLoop(model, options, 10_000, np.ones(2, np.float32), strategy=strategy, judged=judged)
 
     def run_ours(steps: int) -> None:
         for _ in range(steps):

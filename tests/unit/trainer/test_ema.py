@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.ema import MovingAverages, decay_at
+from components.trainer.input_pipeline import Split
 from components.trainer.loop import TrainingLoop
 from components.trainer.models.mobilenet_v1 import mobilenet_v1
 from components.trainer.options import SGD, CosineSchedule, TrainerOptions
@@ -26,24 +27,6 @@ def test_averages_of_a_short_run_forget_the_start():
     assert float(averages.shadows[0][0]) == pytest.approx(1.0, abs=1e-5)  # a constant 0.9999 would give 90.6
 
 
-def apply_and_fail(averages, look):
-    with averages.applied():
-        look()
-        raise KeyError
-
-
-def test_averages_applied_give_the_weights_back_bit_by_bit_even_after_an_error():
-    random = np.random.default_rng(0)
-    weight = keras.Variable(random.normal(size=1_000).astype(np.float32))
-    averages = MovingAverages([weight], 0.9)
-    weight.assign(random.normal(size=1_000).astype(np.float32) * 1e4)
-    own, shadow = weight.numpy(), averages.shadows[0].numpy()
-    with pytest.raises(KeyError):
-        apply_and_fail(averages, lambda: np.testing.assert_array_equal(weight.numpy(), shadow))
-    np.testing.assert_array_equal(weight.numpy(), own)
-    np.testing.assert_array_equal(averages.shadows[0].numpy(), shadow)
-
-
 def test_training_loop_averages_every_weight_after_every_step_bit_by_bit():
     """Against the same sum in NumPy's float32, moving statistics of BatchNorm included."""
     keras.utils.set_random_seed(1)
@@ -56,9 +39,9 @@ def test_training_loop_averages_every_weight_after_every_step_bit_by_bit():
         ema_decay=0.5,
     )
     model = mobilenet_v1(side=32, channels=1, classes=2, alpha=0.25, batch_norm_momentum=0.5)
-    loop = TrainingLoop(
-        model, settings, steps_per_epoch=20, class_weights=np.ones(2, np.float32), strategy=tf.distribute.get_strategy()
-    )
+    judged = keras.models.clone_model(model)
+    strategy = tf.distribute.get_strategy()
+    loop = TrainingLoop(model, settings, 20, np.ones(2, np.float32), strategy=strategy, judged=judged)
     expected = model.get_weights()
     random = np.random.default_rng(0)
     for step in range(1, 13):  # 0.5 is reached at step 8
@@ -69,3 +52,11 @@ def test_training_loop_averages_every_weight_after_every_step_bit_by_bit():
         expected = [e - towards * (e - weight) for e, weight in zip(expected, model.get_weights(), strict=True)]
     for weight, found, wanted in zip(model.weights, loop.averages, expected, strict=True):
         np.testing.assert_array_equal(found, wanted, err_msg=weight.path)
+    # They are what is judged and kept; the weights that go on learning are left alone.
+    own = model.get_weights()
+    loop.finish_epoch(Split(random.integers(0, 256, (6, 32, 32, 1), np.uint8), np.arange(6) % 2))
+    for found, kept, wanted in zip(judged.get_weights(), loop.best, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(kept, wanted)
+    for found, wanted in zip(model.get_weights(), own, strict=True):
+        np.testing.assert_array_equal(found, wanted)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from components.errors import ConfigError
+from components.trainer.options import TrainerOptions
 from components.trainer.replicas import check_shares
 
 ROOT = Path(__file__).parents[3]
@@ -34,10 +35,10 @@ batches = tf.data.Dataset.from_tensor_slices((images, np.eye(2, dtype=np.float32
 
 def train(devices, options):
     strategy = training_strategy([f"CPU:{n}" for n in range(devices)])
-    keras.utils.set_random_seed(1)
-    with strategy.scope(), calculating_in(options.precision):
+    def build():
+        keras.utils.set_random_seed(1)
         penalty = keras.regularizers.L2(0.01)
-        model = keras.Sequential([
+        return keras.Sequential([
             keras.Input((16, 16, 1)),
             keras.layers.Conv2D(8, 3, strides=2, padding="same", kernel_regularizer=penalty, name="conv1"),
             keras.layers.ReLU(6.0),
@@ -45,7 +46,10 @@ def train(devices, options):
             keras.layers.Flatten(),
             keras.layers.Dense(2, kernel_regularizer=penalty, name="conv_preds"),
         ])
-    loop = TrainingLoop(model, options, 4, np.asarray([0.5, 1.5], np.float32), strategy)
+    twin = build()
+    with strategy.scope(), calculating_in(options.precision):
+        model = build()
+    loop = TrainingLoop(model, options, 4, np.asarray([0.5, 1.5], np.float32), strategy=strategy, judged=twin)
     for share, wanted in share_batches(batches, strategy):
         loop.step(share, wanted)
     epoch, _ = loop.finish_epoch(Split(rasters.astype(np.uint8), labels))
@@ -119,8 +123,14 @@ def test_checkpoint_of_every_kind_of_training_restores_the_same_bits(trained, ca
     assert trained[case]["restored"]
 
 
-def test_batch_that_gpus_cannot_share_equally_is_refused():
-    check_shares(32, 4)
+def test_work_that_gpus_cannot_share_is_refused():
+    def options(**changes):
+        return TrainerOptions.model_validate_json(json.dumps({**OPTIONS, **changes}))
+
+    check_shares(options(batch_size=32), 4)
     with pytest.raises(ConfigError, match=r"trainer\.batch_size=33 cannot be shared equally by 2 GPUs") as caught:
-        check_shares(33, 2)
+        check_shares(options(batch_size=33), 2)
     assert "--set trainer.batch_size=34" in caught.value.hint
+    check_shares(options(xla=True), 1)
+    with pytest.raises(ConfigError, match=r"trainer\.xla=true: XLA cannot compile a step that 2 GPUs share"):
+        check_shares(options(xla=True), 2)

@@ -49,7 +49,9 @@ def small_model(dropout):
 def make_loop(options, seed=1):
     keras.utils.set_random_seed(seed)
     model = small_model(options.dropout)
-    return TrainingLoop(model, options, STEPS, np.ones(2, np.float32), tf.distribute.get_strategy())
+    judged = keras.models.clone_model(model)
+    strategy = tf.distribute.get_strategy()
+    return TrainingLoop(model, options, STEPS, np.ones(2, np.float32), strategy=strategy, judged=judged)
 
 
 def batch(step):
@@ -259,3 +261,14 @@ def test_divergence_in_a_stage_names_it():
     with pytest.raises(ModelError, match=r"loss=\S+ at step \d of 4, epoch 2") as caught:
         train(make_loop(options))
     assert "a learning_rate of 3.3e+29 in trainer.stages, stage 1" in caught.value.hint
+
+
+def test_weight_that_is_not_finite_at_the_end_of_a_stage_is_that_stages_fault():
+    loop = make_loop(make_options([HEAD_ONLY, EVERYTHING]))
+    for _ in range(STEPS):
+        loop.step(*batch(0))
+    loop.model.get_layer("conv1_bn").moving_variance.assign(np.full(4, np.inf))  # x / sqrt(inf) is finite
+    with pytest.raises(ModelError, match=r"epoch 1, learning rate") as caught:
+        loop.finish_epoch(EVAL)
+    assert "a learning_rate of 0.0033 in trainer.stages, stage 0" in caught.value.hint
+    assert loop.position.stage == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.report import measures
-from pipeline.report.data_checks import accuracy_interval, percent
+from pipeline.report.data_checks import percent
 
 
 @pytest.mark.parametrize("threshold", [0.005, 0.025, 0.0, 1e-6, 0.9, 0.37])
@@ -48,13 +48,6 @@ def test_find_separation_chance_is_rarely_passed_by_luck():
         found = measures.find_separation({"a": random.random(12), "b": random.random(25)})
         passed += found.auc > found.chance
     assert passed <= 6
-
-
-def test_accuracy_interval_is_wilsons():
-    # Newcombe 1998, table I: 81 of 263.
-    assert accuracy_interval(263, 81 / 263) == pytest.approx((0.2553, 0.3662), abs=2e-4)
-    low, high = accuracy_interval(400)
-    assert high - low == pytest.approx(0.078, abs=0.001)
 
 
 @pytest.mark.parametrize(("share", "text"), [(0, "0.0 %"), (1e-5, "< 0.1 %"), (0.0123, "1.2 %"), (1, "100.0 %")])
