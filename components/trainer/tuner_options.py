@@ -1,7 +1,7 @@
 """Settings of the Tuner: the config section `tuner`, and how a trial's values become a training's."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -49,6 +49,10 @@ class Dimension(Options):
             raise ValueError(f"min must be below max, received {self.min} and {self.max}")
         if self.sampling == "log" and self.min <= 0:
             raise ValueError(f"with sampling: log, min must be above 0, received {self.min}")
+        if self.sampling == "log" and self.step is not None and self.step <= 1:
+            raise ValueError(f"with sampling: log, step is a factor and must be above 1, received {self.step}")
+        if self.is_whole and self.step is not None and self.step % 1:
+            raise ValueError(f"between whole numbers, step must be whole, received {self.step}")
         return self
 
     @property

@@ -58,8 +58,9 @@ class TrainingTuner(BaseTuner):  # type: ignore[misc]  # KerasTuner publishes no
         self._options = options
         self._seconds_before = 0.0
         self._start = time.monotonic()
+        oracle = build_oracle(job, options)
         try:
-            super().__init__(oracle=build_oracle(job, options), directory=str(folder.parent), project_name=folder.name)
+            super().__init__(oracle=oracle, directory=str(folder.parent), project_name=folder.name)
         except (ValueError, RuntimeError) as error:
             raise StorageError(
                 f"the search in {folder} cannot be gone on with: {error}", hint=f"delete {folder} to search anew"

@@ -61,6 +61,8 @@ def test_tuner_space_takes_ranges_numbers_words_and_sections(read):
         ("{trainer.initial_weights: {values: [a.h5]}}", "sweep them"),
         ("{trainer.dropout: {min: 0.5, max: 0.1}}", "min must be below max, received 0.5 and 0.1"),
         ("{trainer.dropout: {min: 0, max: 0.1, sampling: log}}", "min must be above 0, received 0"),
+        ("{trainer.dropout: {min: 1e-3, max: 0.1, sampling: log, step: 1e-3}}", "must be above 1, received 0.001"),
+        ("{trainer.batch_size: {min: 1, max: 10, step: 0.5}}", "step must be whole, received 0.5"),
         ("{trainer.dropout: {min: 0.1}}", "either values, or both min and max"),
         ("{trainer.dropout: {values: [0.1], max: 0.2}}", "either values, or min and max"),
         ("{trainer.dropout: {values: []}}", "at least 1 item"),

@@ -70,6 +70,19 @@ def test_oracle_with_the_same_seed_chooses_the_same_trials(oracle, tmp_path):
     assert all(1e-3 <= values["trainer.learning_rate"] <= 1e-1 for values in runs[0])
 
 
+@pytest.mark.parametrize(
+    ("path", "dimension", "values"),
+    [
+        ("trainer.batch_size", {"min": 2, "max": 32, "sampling": "log", "step": 2}, {2, 4, 8, 16, 32}),
+        ("trainer.batch_size", {"min": 1, "max": 5, "step": 2.0}, {1, 3, 5}),
+        ("trainer.dropout", {"min": 0.0, "max": 0.5, "step": 0.25}, {0.0, 0.25, 0.5}),
+    ],
+)
+def test_oracle_takes_every_kind_of_step(path, dimension, values, tmp_path):
+    oracle = build_oracle(make_job(), make_options({path: dimension}, max_trials=len(values)))
+    assert {drawn[path] for drawn in draw(oracle, tmp_path, len(values))} == values
+
+
 def test_search_takes_the_best_trial_and_outlives_a_diverging_one(files, tmp_path, said):
     rates = {"trainer.learning_rate": {"values": [1e30, 0.01]}}
     tuner = TrainingTuner(make_job(), make_options(rates), tmp_path / "search")
