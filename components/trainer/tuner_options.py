@@ -18,6 +18,10 @@ _FIXED = {
     "trainer.best_by": "trials are compared by it",
     "trainer.best_by.metric": "trials are compared by it",
     "trainer.initial_weights": "they are looked at before the run starts; sweep them",
+    **dict.fromkeys(
+        ("trainer.backbone", "trainer.alpha", "trainer.activation", "trainer.border"),
+        "it decides the footprint, which is measured before the Tuner runs; vww sweep tries it",
+    ),
 }
 
 
