@@ -116,6 +116,8 @@ def check_space(options: TrainerOptions, tuner: TunerOptions) -> None:
                 f"tuner.space: {path} is not below {_SECTION}; the data is fixed before the Tuner runs"
                 f" (vww sweep --over {path}=… runs it all)"
             )
+        if part := next((other for other in tuner.space if other.startswith(f"{path}.")), None):
+            raise ValueError(f"tuner.space: {part} is a part of {path}; search one of them")
         for value in dimension.extremes:
             try:
                 apply_values(options, {path: value, "trainer.epochs": tuner.epochs})

@@ -63,6 +63,10 @@ def test_tuner_space_takes_ranges_numbers_words_and_sections(read):
         ("{trainer.epochs: {values: [1, 2]}}", "trainer.epochs cannot be searched: a trial has tuner.epochs"),
         ("{trainer.best_by: {values: [{metric: auc}]}}", "trials are compared by it"),
         ("{trainer.initial_weights: {values: [a.h5]}}", "sweep them"),
+        (
+            "{trainer.optimizer.beta_1: {values: [0.8]}, trainer.optimizer: {values: [{name: adam}]}}",
+            "tuner.space: trainer.optimizer.beta_1 is a part of trainer.optimizer; search one of them",
+        ),
         ("{trainer.dropout: {min: 0.5, max: 0.1}}", "min must be below max, received 0.5 and 0.1"),
         ("{trainer.dropout: {min: 0, max: 0.1, sampling: log}}", "min must be above 0, received 0"),
         ("{trainer.dropout: {min: 1e-3, max: 0.1, sampling: log, step: 1e-3}}", "must be above 1, received 0.001"),
