@@ -56,21 +56,24 @@ class RunConfig(Options):
     release: ReleaseOptions = ReleaseOptions()
 
     @model_validator(mode="after")
-    def _check_colour(self) -> Self:
+    def _check_trainer(self) -> Self:
+        self._check_colour(self.trainer)
+        return self
+
+    def _check_colour(self, trainer: TrainerOptions) -> None:
         training = self.transform.training_raster
         channels = self.transform.channels if training is None else training.channels
-        if channels == 1 and needs_colour(self.trainer.augmentation):
+        if channels == 1 and needs_colour(trainer.augmentation):
             side = self.transform.side if training is None else training.side
             raise ValueError(
                 "trainer.augmentation: saturation needs colour, which gray rasters have not; pass "
                 f"--set transform.training_raster='{{side: {side}, channels: 3}}', or leave saturation out"
             )
-        return self
 
     @model_validator(mode="after")
     def _check_tuner(self) -> Self:
         if self.tuner is not None:
-            check_space(self.trainer, self.tuner)
+            check_space(self.trainer, self.tuner, self._check_colour)
         return self
 
     @property

@@ -100,8 +100,13 @@ def apply_values(options: TrainerOptions, values: Mapping[str, Any]) -> TrainerO
     return TrainerOptions.from_json(json.dumps(tree[_SECTION]))
 
 
-def check_space(options: TrainerOptions, tuner: TunerOptions) -> None:
+def check_space(options: TrainerOptions, tuner: TunerOptions, check: Callable[[TrainerOptions], None]) -> None:
     """Checks every path and the values at its ends; whether values fit each other is seen in a trial.
+
+    Args:
+      options: what the values are put into.
+      tuner: the search.
+      check: raises ValueError for settings that do not fit the rest of the config.
 
     Raises:
       ValueError: naming the first path that cannot be searched.
@@ -120,9 +125,10 @@ def check_space(options: TrainerOptions, tuner: TunerOptions) -> None:
             raise ValueError(f"tuner.space: {part} is a part of {path}; search one of them")
         for value in dimension.extremes:
             try:
-                apply_values(options, {path: value, "trainer.epochs": tuner.epochs})
-            except ValidationError as error:
-                raise ValueError(f"tuner.space: {path} cannot be {json.dumps(value)}: {describe(error)}") from error
+                check(apply_values(options, {path: value, "trainer.epochs": tuner.epochs}))
+            except ValueError as error:
+                reason = describe(error) if isinstance(error, ValidationError) else error
+                raise ValueError(f"tuner.space: {path} cannot be {json.dumps(value)}: {reason}") from error
 
 
 def describe(error: ValidationError) -> str:

@@ -83,6 +83,14 @@ def test_tuner_space_that_cannot_be_searched_is_refused(read, space, message):
     assert message.lower() in str(caught.value).lower()
 
 
+def test_tuner_space_with_saturation_needs_colour_to_train_on(read):
+    space = tuner("{trainer.augmentation: {values: [none, slim]}}")
+    with pytest.raises(ConfigError, match=r'augmentation cannot be "slim": .*saturation needs colour'):
+        read(space)
+    for colour in ("transform.channels=3", "transform.training_raster={side: 96, channels: 3}"):
+        assert read(space, colour).tuner.space["trainer.augmentation"].values == ("none", "slim")
+
+
 @pytest.mark.parametrize("more", ["max_trials: 0, epochs: 1", "max_trials: 1, epochs: 0", "epochs: 1", "max_trials: 1"])
 def test_tuner_without_a_budget_is_refused(read, more):
     with pytest.raises(ConfigError, match=r"tuner\.(max_trials|epochs)"):
