@@ -8,7 +8,16 @@ from importlib import metadata
 from pathlib import Path
 
 _COMPONENTS = Path(__file__).parent
-_STACK = ("apache-beam", "keras", "tensorflow", "tensorflow-transform", "tfx", "tflite-micro", "ai-edge-litert")
+_STACK = (
+    "apache-beam",
+    "keras",
+    "keras-tuner",
+    "tensorflow",
+    "tensorflow-transform",
+    "tfx",
+    "tflite-micro",
+    "ai-edge-litert",
+)
 
 
 def code_digest(*stages: str) -> str:

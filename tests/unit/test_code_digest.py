@@ -1,5 +1,6 @@
 import importlib.util
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def test_code_digest_changed_shared_file_changes_every_stage(copied):
     root, digest = copied
     before = {name: digest(name) for name in STAGES}
     (root / "pixels.py").write_text("HALF_RANGE = 128\n")
+    assert all(digest(name) != before[name] for name in STAGES)
+
+
+@pytest.mark.parametrize("package", ["keras", "keras-tuner", "tensorflow"])
+def test_code_digest_other_version_of_the_stack_changes_every_stage(copied, monkeypatch, package):
+    _, digest = copied
+    before = {name: digest(name) for name in STAGES}
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0" if name == package else version(name))
     assert all(digest(name) != before[name] for name in STAGES)
 
 
