@@ -111,7 +111,12 @@ class Budget(Options):
                 f" {self.smallest.side}, does not fit either (estimated): {self.smallest}{other}; {raise_limit}"
             )
         ways = [f"{self._setting(estimate)} (estimated: {estimate})" for estimate in self.alternatives]
-        return f"{'; or '.join(ways)}; {raise_limit}"
+        raster = (
+            "; with another side, a transform.training_raster needs a side from that to twice it"
+            if any(estimate.side != self.architecture.side for estimate in self.alternatives)
+            else ""
+        )
+        return f"{'; or '.join(ways)}{raster}; {raise_limit}"
 
     def _setting(self, estimate: Estimate) -> str:
         changes = {"trainer.alpha": estimate.alpha, "transform.side": estimate.side}

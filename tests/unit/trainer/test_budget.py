@@ -68,6 +68,13 @@ def test_refusal_names_the_limit_the_excess_and_what_would_fit():
     assert "trainer.alpha" not in message
 
 
+@pytest.mark.parametrize(("side", "is_said"), [(64, True), (96, False)])
+def test_refusal_whose_alternative_has_another_side_says_what_a_training_raster_needs(side, is_said):
+    other = SMALLER.model_copy(update={"alpha": 0.1, "side": side})
+    message = refusal(make_budget(NO_LIMITS.model_copy(update={"max_arena_bytes": 80_000}), alternatives=(other,)))
+    assert ("transform.training_raster needs a side from that to twice it" in message) is is_said
+
+
 def test_refusal_where_nothing_would_fit_names_the_smallest_and_the_smaller_backbone():
     limits = NO_LIMITS.model_copy(update={"max_arena_bytes": 10})
     message = refusal(make_budget(limits, smallest=SMALLER, backbone="mobilenet_v2"))
