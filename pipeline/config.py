@@ -149,13 +149,16 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
 
 def _describe(problem: Any, tree: Any) -> str:
     """One line for one of pydantic's problems, with the path as a person would write it."""
-    path, received = _locate(problem["loc"], tree)
+    ends_in_key = problem["type"] in {"extra_forbidden", "missing"}
+    path, received = _locate(problem["loc"], tree, ends_in_key=ends_in_key)
     match problem["type"]:
         case "extra_forbidden":
             known = _known_keys(problem["loc"][:-1])
             near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=3)
             advice = f"did you mean {' or '.join(near)}?" if near else f"expected one of: {', '.join(known)}"
             return f"{path}: unknown key; {advice}"
+        case "missing" if any(isinstance(part, int) for part in problem["loc"]):  # --set takes a list as a whole
+            return f"{path}: missing; write it into the list"
         case "missing":
             return f"{path}: missing; pass --set {path}=VALUE or write it into the file"
         case "value_error":
@@ -166,16 +169,21 @@ def _describe(problem: Any, tree: Any) -> str:
             return f"{path}: {problem['msg'][0].lower()}{problem['msg'][1:]}; received {received!r}"
 
 
-def _locate(location: tuple[int | str, ...], tree: Any) -> tuple[str, Any]:
-    """The dotted path and the value there; pydantic's own tags, of a union or a mapping's key, are left out."""
+def _locate(location: tuple[int | str, ...], tree: Any, *, ends_in_key: bool) -> tuple[str, Any]:
+    """The dotted path and the value there; pydantic's own tags, of a union or a mapping's key, are left out.
+
+    Args:
+      location: keys, places in lists, and tags.
+      tree: what was read.
+      ends_in_key: whether the last part is a key even where the tree does not have it.
+    """
     parts: list[str] = []
     node = tree
     for depth, part in enumerate(location):
         inside = (isinstance(node, Mapping) and part in node) or (isinstance(node, list) and isinstance(part, int))
         if part == "[key]":
             return ".".join(parts), parts[-1]
-        is_tag = not isinstance(node, Mapping) or node.get("name") == part
-        if not inside and (depth < len(location) - 1 or is_tag):
+        if not inside and (depth < len(location) - 1 or not ends_in_key):
             continue
         parts.append(str(part))
         node = node[part] if inside else None

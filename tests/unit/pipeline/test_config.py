@@ -146,6 +146,12 @@ def test_read_config_missing_key_deep_in_a_union_is_named_without_its_tag(refuse
     assert "trainer.schedule.epochs_per_decay: missing" in message
 
 
+def test_read_config_missing_key_in_a_list_is_named_without_an_override_that_cannot_be(refuse):
+    message = refuse(MINIMAL, "trainer.augmentation=[{name: crop}]")
+    assert "trainer.augmentation.0.min_area_fraction: missing; write it into the list" in message
+    assert "--set trainer.augmentation" not in message
+
+
 def test_read_config_several_problems_are_all_listed(refuse):
     message = refuse(MINIMAL, "trainer.epoch=1", "trainer.batch_size=0", "run.seed=-1")
     assert "trainer.epoch: unknown key" in message
@@ -166,6 +172,10 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ("data.group_near_duplicates=1", "data.group_near_duplicates: input should be a valid bool"),
         ("data.group_near_duplicates=no", "near_duplicates: input should be a valid boolean; received 'no'"),
         ("trainer.augmentation=heavy", "trainer.augmentation: input should be 'none', 'slim' or 'mlperf'"),
+        (
+            "trainer.augmentation={name: crop}",
+            "trainer.augmentation: input should be 'none', 'slim' or 'mlperf'; received {'name': 'crop'}",
+        ),
         ("trainer.augmentation=[{name: flip}]", "trainer.augmentation.0: input tag 'flip' found using 'name' does not"),
         (
             "trainer.augmentation=[{name: shift, max_fraction: 2}]",
