@@ -69,7 +69,7 @@ def _convert_random(architecture: Architecture) -> tuple[npt.NDArray[np.uint8], 
     # Of momentum 0: the moving statistics become those of the one batch.
     model = build_architecture(architecture, dropout=0.0, weight_decay=0.0, batch_norm_momentum=0.0)
     for layer in model.layers:
-        layer.set_weights([_draw(variable, random) for variable in layer.weights])
+        layer.set_weights([_draw(layer, variable, random) for variable in layer.weights])
     model(images, training=True)
     _report("built")
     with tempfile.TemporaryDirectory() as folder:
@@ -81,11 +81,12 @@ def _convert_random(architecture: Architecture) -> tuple[npt.NDArray[np.uint8], 
     return rasters, flatbuffer
 
 
-def _draw(variable: keras.Variable, random: np.random.Generator) -> npt.NDArray[np.float32]:
+def _draw(layer: keras.Layer, variable: keras.Variable, random: np.random.Generator) -> npt.NDArray[np.float32]:
     """Kernels that keep the size of what passes through, scales around 1, offsets and statistics around 0."""
     noise: npt.NDArray[np.float32] = random.standard_normal(variable.shape, np.float32)
-    if len(variable.shape) == 4 or variable.name == "kernel":
-        fan_in = np.prod(variable.shape[:2]) if variable.name.startswith("depthwise") else np.prod(variable.shape[:-1])
+    if variable.name == "kernel":
+        is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)  # its kernel is [height, width, channels, 1]
+        fan_in = np.prod(variable.shape[: 2 if is_depthwise else -1])
         return noise / np.float32(np.sqrt(fan_in))
     centre = np.float32(variable.name in {"gamma", "moving_variance"})
     return centre + np.float32(0.1) * noise

@@ -1,12 +1,14 @@
 """Real models, built, converted and run; at sizes at which that takes seconds."""
 
+import keras
+import numpy as np
 import pytest
 
 from components.errors import GateError
 from components.gate_options import DeviceBudget
 from components.trainer.budget import BudgetJob
 from components.trainer.estimate import estimate, find_alternatives, find_smallest
-from components.trainer.footprint import measure_budget
+from components.trainer.footprint import _draw, measure_budget
 from components.trainer.job import Architecture
 
 SIDE = 32
@@ -33,6 +35,21 @@ def measured():
         return found[key]
 
     return measure
+
+
+@pytest.mark.parametrize(
+    ("layer", "fan_in"),
+    [
+        (keras.layers.DepthwiseConv2D(3, use_bias=False), 9),
+        (keras.layers.Conv2D(64, 3, use_bias=False), 9 * 64),
+        (keras.layers.Dense(64, use_bias=False), 64),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_drawn_kernel_keeps_the_size_of_what_passes_through(layer, fan_in):
+    layer.build((None, 8, 8, 64))
+    (kernel,) = (_draw(layer, variable, np.random.default_rng(1)) for variable in layer.weights)
+    assert kernel.std() * np.sqrt(fan_in) == pytest.approx(1, rel=0.1)
 
 
 def test_measured_footprint_is_that_of_the_trained_model(measured):
