@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, NamedTuple
 CHUNK_BYTES = 4 * 2**20
 
 _OUTLINE_KEY = b'"segmentation"'
-# Polygons, as a list of lists of numbers. Crowds have run lengths in their place, which are few.
-_OUTLINE = re.compile(rb'"segmentation"\s*:\s*\[[\[\]0-9eE+\-.,\s]*\]')
+# Polygons, as a list of numbers or of lists of them, to its end. Crowds have run lengths in their place, which are few.
+_OUTLINE = re.compile(rb'"segmentation"\s*:\s*\[[0-9eE+\-.,\s]*(?:\[[0-9eE+\-.,\s]*\][\s,]*)*\]')
 _OPEN_OUTLINE = re.compile(rb'"segmentation"\s*(:\s*(\[[\[\]0-9eE+\-.,\s]*)?)?\Z')
 _BLANK = re.compile(r"[ \t\n\r]*")
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")

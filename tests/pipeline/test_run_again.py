@@ -94,13 +94,13 @@ def changing(sample_set, tmp_path_factory):
 
 @pytest.fixture
 def generate(changing, warm_run, tiny_config):
-    """Runs the first node; gives whether it ran, and what it wrote."""
+    """Runs up to ExampleGen; gives whether it ran, and what it wrote."""
 
     def run():
         finished = warm_run(tiny_config(changing / "set", changing / "run"), until="CocoExampleGen")
         folder = changing / "run" / "artifacts" / "CocoExampleGen" / "examples"
         newest = max(folder.iterdir(), key=lambda path: int(path.name))
-        return finished.ran == ["CocoExampleGen"], DatasetSummary.read(str(newest)), newest
+        return "CocoExampleGen" in finished.ran, DatasetSummary.read(str(newest)), newest
 
     return run
 

@@ -111,6 +111,8 @@ DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=4)
     separators=st.sampled_from([None, (",", ":"), (" , ", " : "), (",\n\t", "\r:  ")]),
 )
 @example({"images": [1.5, 2], "info": 1.5}, 1, None, True, None)
+@example({"segmentation": [[], None]}, 29, None, False, None)
+@example({"annotations": [{"segmentation": [[1, 2], [3], "x", []]}]}, 64, None, False, None)
 @example({"a": 1e-7}, 1, None, True, (",", ":"))
 @example({"a": [12.25e30, 7]}, 2, None, True, (",", ":"))
 def test_entries_of_any_document_are_what_json_loads_gives(read, document, chunk_bytes, indent, ascii_only, separators):

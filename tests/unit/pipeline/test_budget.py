@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import ModelError
+from components.errors import PipelineError
 from components.trainer.budget import Budget
 from pipeline.budget import budget_job, count_labels, run_budget
 from pipeline.config import read_config
@@ -102,5 +102,5 @@ def test_run_budget_process_that_dies_says_how_and_its_last_words(monkeypatch, t
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     (tmp_path / "python").write_text("#!/bin/sh\necho 'last words' >&2\nkill -9 $$\n")
     (tmp_path / "python").chmod(0o755)
-    with pytest.raises(ModelError, match=r"without a word \(SIGKILL\): last words"), RunView() as view:
+    with pytest.raises(PipelineError, match=r"without a word \(SIGKILL\): last words"), RunView() as view:
         run_budget(budget_job(read_config(str(DEMO)), 2), view)

@@ -72,7 +72,7 @@ def stored(request, model, job, tmp_path_factory):
 def test_open_classifier_answers_as_the_model_itself(stored, expected):
     classifier = open_classifier(str(stored), "-1..1")
     assert classifier.shape == (SIDE, SIDE, 1)
-    np.testing.assert_allclose(classifier.answer(RASTERS), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(classifier.answer(RASTERS), expected, rtol=1e-3, atol=1e-4)
     if stored.suffix == ".npz":
         assert classifier.description == "checkpoint after step 7, averaged weights"
         np.testing.assert_array_equal(
