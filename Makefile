@@ -11,6 +11,8 @@ BIN := .venv/bin
 UV_HOME := .tools/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(UV_HOME)/bin/uv)
 ARGS ?=
+# Processes that run tests, each file in one of them; a process needs up to 4 GB.
+TEST_PROCESSES ?= 2
 
 .PHONY: help setup demo test lint types fix check bench golden clean
 
@@ -35,7 +37,7 @@ demo: setup  ## Draw the sample set, run the pipeline on it, release what passes
 	$(BIN)/vww demo $(ARGS)
 
 test: setup  ## Run all tests
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 lint: setup  ## Style, formatting and import contracts
 	$(BIN)/ruff check .
