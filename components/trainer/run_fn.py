@@ -61,6 +61,7 @@ def train(
     options = job.trainer
     strategy = training_strategy()
     check_shares(options, strategy.num_replicas_in_sync)
+    keras.utils.set_random_seed(job.seed)  # dropout's seed is exported too
     trained = build_model(job, total_steps=1)  # in float32, whatever the training calculates in
     keras.utils.set_random_seed(job.seed)
     train_split = read_split(
