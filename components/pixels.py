@@ -23,6 +23,11 @@ def normalize(pixels: Any) -> Any:
     return pixels / HALF_RANGE - 1.0
 
 
+def denormalize(images: Any) -> Any:
+    """The float model's [-1, 1] back to [0, 255], of arrays and tensors alike; the caller rounds and casts."""
+    return (images + 1.0) * HALF_RANGE
+
+
 def quantize(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
     """Pixels to the int8 codes that a device feeds the model: p - 128."""
     return (pixels.astype(np.int16) - INT8_OFFSET).astype(np.int8)

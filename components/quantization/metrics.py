@@ -43,14 +43,27 @@ def classifier_metrics(
       ModelError: when shapes do not match, a label has no column, or a probability is not finite.
     """
     _check(probabilities, labels)
-    confusion = np.zeros((probabilities.shape[1],) * 2, np.int64)
-    np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
+    confusion = confusion_matrix(probabilities, labels)
     return ClassifierMetrics(
         images=len(labels),
         accuracy=float(np.trace(confusion) / len(labels)),
         auc=_mean_auc(probabilities, labels),
         confusion=tuple(map(tuple, confusion.tolist())),
     )
+
+
+def confusion_matrix(
+    probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.int64]:
+    """Images by true label (row) and predicted label (column), int64 [labels, labels].
+
+    Args:
+      probabilities: float [n, labels]; of equal ones the lowest label wins.
+      labels: int [n], each 0 to labels - 1.
+    """
+    confusion = np.zeros((probabilities.shape[1],) * 2, np.int64)
+    np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
+    return confusion
 
 
 def _mean_auc(probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]) -> float | None:

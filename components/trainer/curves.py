@@ -16,6 +16,8 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 from tensorboard.plugins.pr_curve import metadata as pr_curve
 
+from components import pixels
+from components.quantization.metrics import confusion_matrix
 from components.trainer.checkpoints import Epoch
 
 IMAGES = 16
@@ -33,7 +35,7 @@ class Curves:
 
     def write_images(self, images: Any, step: int) -> None:
         """Adds the first images of a training batch, float32 [n, side, side, channels] in [-1, 1]."""
-        rasters = tf.cast(tf.round((images[:IMAGES] + 1.0) * 127.5), tf.uint8)
+        rasters = tf.cast(tf.round(pixels.denormalize(images[:IMAGES])), tf.uint8)
         with self._train.as_default(step):
             tf.summary.image("train_images", rasters, max_outputs=IMAGES)
 
@@ -69,8 +71,7 @@ class Curves:
           labels: int64 [n].
         """
         count = probabilities.shape[1]
-        confusion = np.zeros((count, count), np.int64)
-        np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
+        confusion = confusion_matrix(probabilities, labels)
         with self._validation.as_default(number):
             for label in (1,) if count == 2 else range(count):
                 tf.summary.write(
