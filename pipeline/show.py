@@ -7,12 +7,12 @@ from components.drift import FeatureDrift
 from components.errors import ModelError, ReleaseError
 from components.example_gen.labeling import NOT_ANNOTATED
 from components.features import EVAL
+from components.intervals import wilson_interval
 from components.pusher.manifest import Manifest, Metrics
 from components.pusher.outcome import Outcome
 from components.pusher.release_store import open_store
 from components.quantization.contracts import TensorContract
 from components.quantization.inspect import OpUse
-from components.quantization.metrics import accuracy_interval
 from components.verdicts import Gate
 from pipeline.config import RunConfig
 from pipeline.console import print_table
@@ -130,7 +130,7 @@ def print_evaluation(report: EvaluationReport) -> None:
 def _interval(accuracy: float | None, images: float | None) -> str:
     if accuracy is None or not images:
         return "-"
-    low, high = accuracy_interval(accuracy, round(images))
+    low, high = wilson_interval(accuracy, round(images))
     return f"{low:.3f} to {high:.3f}"
 
 

@@ -1,6 +1,5 @@
 """Accuracy, AUC and confusion of a classifier's outputs, exact and in NumPy alone."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,6 @@ import numpy.typing as npt
 from components.errors import ModelError
 from components.options import Options
 from components.quantization.contracts import TensorContract
-
-_Z_95 = 1.959964  # standard deviations around the middle of a normal distribution that hold 95 % of it
 
 
 class ClassifierMetrics(Options):
@@ -92,14 +89,6 @@ def roc_auc(scores: npt.NDArray[np.floating[Any]], is_positive: npt.NDArray[np.b
     last_rank = np.cumsum(sizes)
     doubled_rank_sum = int((2 * last_rank - sizes + 1)[group][is_positive].sum())
     return (doubled_rank_sum - positives * (positives + 1)) / (2 * positives * negatives)
-
-
-def accuracy_interval(accuracy: float, images: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of an accuracy, 0 to 1, that was measured on so many images, at least 1."""
-    z2 = _Z_95**2
-    middle = (accuracy + z2 / (2 * images)) / (1 + z2 / images)
-    half = _Z_95 * math.sqrt(accuracy * (1 - accuracy) / images + z2 / (4 * images**2)) / (1 + z2 / images)
-    return middle - half, middle + half
 
 
 def dequantize(codes: npt.NDArray[Any], contract: TensorContract) -> npt.NDArray[np.float32]:

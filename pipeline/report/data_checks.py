@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from components import features
 from components.example_gen.quarantine import DropReason
-from components.quantization.metrics import accuracy_interval
+from components.intervals import wilson_interval
 from pipeline.report.findings import Check, CheckVerdict, Cue, CueFindings, DataReport, Kind
 
 # Balance. Of two labels that is a tenth: a model that never says the rarer one is then 90 % right, and accuracy, which
@@ -106,7 +106,7 @@ def _check_size(report: DataReport) -> Iterator[Check]:
         advice="Collect more, or add a public set's images of the same label; expect a gate to refuse otherwise.",
     )
     images = sum(held_out.values())
-    low, high = accuracy_interval(ASSUMED_ACCURACY, images)
+    low, high = wilson_interval(ASSUMED_ACCURACY, images)
     yield _at_least(
         "eval_images",
         images,

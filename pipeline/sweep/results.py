@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from components import features
 from components.errors import StorageError
+from components.intervals import wilson_interval
 from components.options import Options
 from components.pusher.durable_files import replace_durably, storage_errors
 from components.pusher.outcome import Outcome
-from components.quantization.metrics import accuracy_interval
 from components.verdicts import Verdict
 from pipeline.sweep.pareto import pareto_front
 
@@ -162,7 +162,7 @@ def measured(row: PointRow, result: PointResult) -> PointRow:
             "images": outcome.float_metrics.examples,
             "float_accuracy": outcome.float_metrics.accuracy,
             "int8_accuracy": None if int8 is None else int8.accuracy,
-            "int8_interval": None if int8 is None else accuracy_interval(int8.accuracy, int8.examples),
+            "int8_interval": None if int8 is None else wilson_interval(int8.accuracy, int8.examples),
             "int8_auc": None if int8 is None else int8.auc,
             "flatbuffer_bytes": None if footprint is None else footprint.flatbuffer_bytes,
             "arena_bytes": None if footprint is None else footprint.arena_total_bytes,

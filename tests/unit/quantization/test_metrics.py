@@ -4,7 +4,7 @@ from sklearn.metrics import roc_auc_score
 
 from components.errors import ModelError
 from components.quantization.contracts import TensorContract
-from components.quantization.metrics import accuracy_interval, classifier_metrics, dequantize, roc_auc
+from components.quantization.metrics import classifier_metrics, dequantize, roc_auc
 
 
 def _binary(person):
@@ -100,10 +100,3 @@ def test_dequantize_softmax_codes_to_probabilities():
 def test_dequantize_float_output_is_itself():
     contract = TensorContract(name="out", shape=(1, 2), dtype="float32")
     np.testing.assert_array_equal(dequantize(np.array([[0.25, 0.75]], np.float32), contract), [[0.25, 0.75]])
-
-
-def test_accuracy_interval_is_wilsons():
-    # Newcombe 1998, table I: 81 of 263.
-    assert accuracy_interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=2e-4)
-    low, high = accuracy_interval(0.8, 400)
-    assert high - low == pytest.approx(0.078, abs=0.001)
