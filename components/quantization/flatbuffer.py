@@ -25,7 +25,7 @@ _MAX_RANK = 8  # of the kernels; also keeps products of dimensions printable
 
 # What the schema classes raise when an offset, a length or a code leads nowhere. numpy answers a vector that
 # is longer than the file with ValueError, struct a scalar outside of it with struct.error.
-_MALFORMED = (struct.error, ValueError, TypeError, IndexError, AttributeError, KeyError, OverflowError, MemoryError)
+MALFORMED = (struct.error, ValueError, TypeError, IndexError, AttributeError, KeyError, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def read_graph(data: bytes) -> Graph:
         )
     try:
         return _Reader(data).graph()
-    except _MALFORMED as error:
-        raise _damaged(len(data), f"{type(error).__name__}: {error}") from error
+    except MALFORMED as error:
+        raise damaged(len(data), f"{type(error).__name__}: {error}") from error
 
 
 def _other_format_hint(data: bytes) -> str:
@@ -117,7 +117,8 @@ def _other_format_hint(data: bytes) -> str:
     return "pass the .tflite file itself, not a SavedModel, an archive or a C array"
 
 
-def _damaged(size: int, reason: str) -> ModelError:
+def damaged(size: int, reason: str) -> ModelError:
+    """What to raise on a file of `size` bytes whose tables cannot be followed."""
     return ModelError(
         f"damaged flatbuffer: received {size} bytes whose tables cannot be followed ({reason}).",
         expected="a whole .tflite file as the converter wrote it",
@@ -131,6 +132,12 @@ def _names_by_code(enum_name: str) -> dict[int, str]:
     from ai_edge_litert import schema_py_generated as schema
 
     return {code: name for name, code in vars(getattr(schema, enum_name)).items() if isinstance(code, int)}
+
+
+def operator_name(code: Any) -> str:
+    """The schema's name of an `OperatorCodeT`; CUSTOM for an operator that the application brings."""
+    # Codes above 127 stand in the newer field; files older than it have only the 8-bit one.
+    return _names_by_code("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
 class _Reader:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,41 @@ def _model_spec() -> Callable[..., bytes]:
             outputs=[last],
         )
         return spec.build()
+
+    return build
+
+
+def _constant(values: np.ndarray, name: str, dtype: str) -> TensorSpec:
+    return TensorSpec(values.shape, dtype, values.tobytes(), name=name)
+
+
+@pytest.fixture(scope="session")
+def convolutions() -> Callable[[int], bytes]:
+    """Two convolutions of n channels each, quantized by channel as the converter does it, on [1, 8, 8, n] int8."""
+
+    @cache
+    def build(channels: int, seed: int = 0) -> bytes:
+        from ai_edge_litert import schema_py_generated as schema
+
+        from components.quantization.flatbuffer_records import pack_model, unpack_model
+
+        random = np.random.default_rng(seed)
+        options = schema.Conv2DOptionsT()
+        options.strideW = options.strideH = 1
+        shape = (1, 8, 8, channels)
+        tensors = [TensorSpec(shape, scale=0.05, zero_point=-3, name="activation 0")]
+        for layer in range(2):
+            weights = random.integers(-127, 128, (channels, 1, 1, channels)).astype(np.int8)
+            biases = random.integers(-500, 500, channels).astype("<i4")
+            tensors += [_constant(weights, f"filter {layer}", "INT8"), _constant(biases, f"bias {layer}", "INT32")]
+            tensors.append(TensorSpec(shape, scale=0.1, zero_point=4, name=f"activation {layer + 1}"))
+        operators = [OpSpec("CONV_2D", [first, first + 1, first + 2], [first + 3], 3, options) for first in (0, 3)]
+        model = unpack_model(ModelSpec(tensors, operators, [0], [6]).build())
+        for tensor in model.subgraphs[0].tensors:
+            if not tensor.name.startswith(b"activation"):
+                tensor.quantization.scale = random.uniform(0.001, 0.01, channels).astype(np.float32)
+                tensor.quantization.zeroPoint = np.zeros(channels, np.int64)
+        return pack_model(model)
 
     return build
 
