@@ -172,11 +172,13 @@ def show_release(uri: str, model: str, version: str, *, as_json: bool) -> None:
 
 
 def verify_release(uri: str, model: str, version: str) -> None:
-    """Checks a release's files; says so, or raises.
+    """Checks a release's files, and that its flatbuffer answers the golden vectors as it did; says so, or raises.
 
     Raises:
       ReleaseError: naming everything that is wrong.
     """
+    from components.pusher.verification import verify_golden
+
     version = _resolve(uri, model, version)
     store = open_store(uri)
     problems = store.verify(model, version)
@@ -186,8 +188,16 @@ def verify_release(uri: str, model: str, version: str) -> None:
             expected="every file as its manifest says",
             hint="do not ship it; run the pipeline again, or use another release",
         )
-    files = store.read_manifest(model, version).files
-    sys.stdout.write(f"{store.release_uri(model, version)}: {len(files)} files as the manifest says\n")
+    manifest, uri = store.read_manifest(model, version), store.release_uri(model, version)
+    sys.stdout.write(f"{uri}: {len(manifest.files)} files as the manifest says\n")
+    problems = verify_golden(store, manifest, time_limit_s=_TFLM_TIME_LIMIT_S)
+    if problems:
+        raise ReleaseError(
+            f"{uri} does not answer as it did: " + "; ".join(problems),
+            expected="the codes that TFLite Micro gave when the release was made",
+            hint="use the tflite-micro version of the manifest's stack, or another release",
+        )
+    sys.stdout.write(f"{uri}: {len(manifest.golden.labels)} golden vectors answered as before\n")
 
 
 def _resolve(uri: str, model: str, version: str) -> str:

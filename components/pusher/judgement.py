@@ -16,6 +16,7 @@ from components.pusher.options import ReleaseOptions
 from components.quantization.budget import budget_gates
 from components.quantization.compare import compare_outputs
 from components.quantization.convert import convert_full_integer
+from components.quantization.golden import Golden, select_golden
 from components.quantization.inspect import FlatbufferReport, inspect_flatbuffer
 from components.quantization.metrics import classifier_metrics, dequantize
 from components.quantization.reference import run_reference
@@ -40,6 +41,7 @@ class Judgement:
       metrics: of the int8 flatbuffer by split: on the whole of eval, which is judged, and of test where there is one.
       tflm: the run under TFLite Micro.
       parity: TFLite Micro against the reference kernels; None where it failed.
+      golden: some of the eval images with TFLite Micro's answers; None where it failed.
     """
 
     flatbuffer: bytes
@@ -49,6 +51,7 @@ class Judgement:
     metrics: dict[str, Metrics]
     tflm: TflmRun
     parity: ParityRecord | None
+    golden: Golden | None
 
     @property
     def footprint(self) -> Footprint | None:
@@ -93,14 +96,16 @@ def judge(
     rasters, labels = _load(files[features.EVAL], shape)
     codes = pixels.quantize(rasters)
     outputs = run_reference(flatbuffer, codes)
-    parity_count = min(options.parity_images, len(codes))
+    source_ids, _ = read_index(files[features.EVAL])
+    chosen = select_golden(source_ids, labels.tolist(), options.golden_images)
+    compared = _first(chosen, len(codes), options.parity_images)
     tflm = run_under_tflm(
         flatbuffer,
-        codes[:parity_count],
+        codes[compared],
         time_limit_s=options.tflm_time_limit_s,
         on_progress=lambda done, total: progress.report(done, total, "images under TFLite Micro"),
     )
-    parity = None if tflm.outputs is None else compare_outputs(tflm.outputs, outputs[:parity_count])
+    parity = None if tflm.outputs is None else compare_outputs(tflm.outputs, outputs[compared])
     metrics = {features.EVAL: _measure(outputs, labels, report)}
     if files[features.TEST]:
         test_rasters, test_labels = _load(files[features.TEST], shape)
@@ -113,6 +118,7 @@ def judge(
         metrics=metrics,
         tflm=tflm,
         parity=None if parity is None else ParityRecord(**parity.model_dump()),
+        golden=None if tflm.outputs is None else _golden(source_ids, labels, codes, tflm.outputs, chosen),
     )
 
 
@@ -153,6 +159,23 @@ def _calibration(
         digest=hashlib.sha256(rasters.tobytes()).hexdigest(),
     )
     return rasters, record
+
+
+def _first(chosen: list[int], available: int, count: int) -> list[int]:
+    """`chosen`, and as many of the other indices as make it `count`."""
+    return list(dict.fromkeys([*chosen, *range(available)]))[: max(count, len(chosen))]
+
+
+def _golden(
+    source_ids: list[str], labels: Labels, codes: npt.NDArray[np.int8], outputs: npt.NDArray[Any], chosen: list[int]
+) -> Golden:
+    """The golden vectors, of which `outputs` holds the answers first."""
+    return Golden(
+        source_ids=tuple(source_ids[index] for index in chosen),
+        labels=tuple(int(labels[index]) for index in chosen),
+        inputs=codes[chosen],
+        outputs=outputs[: len(chosen)],
+    )
 
 
 def _load(files: Sequence[str], shape: tuple[int, int, int]) -> tuple[Rasters, Labels]:

@@ -24,7 +24,7 @@ from components.quantization.contracts import TensorContract
 from components.quantization.inspect import OpUse
 from components.verdicts import Gate
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _DAMAGED = "the manifest was edited or is damaged; use another release, or remove this one and publish it again"
 
@@ -121,6 +121,20 @@ class CalibrationRecord(Options):
         return self
 
 
+class GoldenRecord(Options):
+    """The images of the golden vectors, which `components.quantization.golden` describes.
+
+    Attributes:
+      flatbuffer: the file of the release that gave the answers.
+      source_ids: image ids, in the order of the vectors.
+      labels: label ids of these images; what they show, not what the model answers.
+    """
+
+    flatbuffer: PayloadPath
+    source_ids: tuple[str, ...]
+    labels: tuple[Count, ...]
+
+
 class CodeRecord(Options):
     """The code that made the release.
 
@@ -164,6 +178,7 @@ class Manifest(Options):
       gates: every gate on the data, the float and the int8 model, with limit and value.
       footprint: what the model asks of a device.
       parity: TFLite Micro against the reference interpreter.
+      golden: the images of the golden vectors.
       calibration: the images that the converter saw.
       stack: package to version.
       code: the code that made the release.
@@ -189,6 +204,7 @@ class Manifest(Options):
     gates: tuple[Gate, ...]
     footprint: Footprint
     parity: ParityRecord
+    golden: GoldenRecord
     calibration: CalibrationRecord
     stack: dict[str, str]
     code: CodeRecord

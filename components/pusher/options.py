@@ -13,6 +13,7 @@ class ReleaseOptions(Options):
       c_name: stem of the C files and symbols: `g_<c_name>_model_data`.
       calibration_images: training images that calibrate the quantization.
       parity_images: eval images that are run under TFLite Micro and the reference kernels alike.
+      golden_images: eval images whose answers go along, to check any copy of the model by; at least one a label.
       arena_margin_bytes: added to the measured tensor arena in the C bundle.
       tflm_time_limit_s: after which a run under TFLite Micro counts as hung.
     """
@@ -21,6 +22,7 @@ class ReleaseOptions(Options):
     c_name: str = Field(default="person_detect", pattern=r"^[a-z][a-z0-9_]*$")
     calibration_images: int = Field(default=300, ge=2)
     parity_images: int = Field(default=100, ge=1)
+    golden_images: int = Field(default=8, ge=8, le=256)
     arena_margin_bytes: int = Field(default=4096, ge=0)
     tflm_time_limit_s: float = Field(default=300.0, gt=0)
 

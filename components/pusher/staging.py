@@ -9,7 +9,15 @@ from components.drift import Drift
 from components.options import Options
 from components.pusher.c_bundle.render import BundleSpec, render_bundle
 from components.pusher.judgement import Judgement
-from components.pusher.manifest import CodeRecord, DatasetRecord, LabelRuleId, Manifest, Metrics, RunRecord
+from components.pusher.manifest import (
+    CodeRecord,
+    DatasetRecord,
+    GoldenRecord,
+    LabelRuleId,
+    Manifest,
+    Metrics,
+    RunRecord,
+)
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.release import MANIFEST_NAME, TRAINING_STATISTICS_NAME, hash_files, release_version
 from components.verdicts import Gate
@@ -59,8 +67,8 @@ def stage_release(
     Raises:
       ReleaseError: if the C bundle cannot be rendered for this model.
     """
-    footprint, parity = judgement.footprint, judgement.parity
-    if footprint is None or parity is None:
+    footprint, parity, golden = judgement.footprint, judgement.parity, judgement.golden
+    if footprint is None or parity is None or golden is None:
         raise ValueError("only a judgement that passed its gates can be released")
     report = judgement.report
     bundle = BundleSpec(
@@ -75,8 +83,10 @@ def stage_release(
         model=facts.model,
         vww_version=facts.code.version,
     )
+    flatbuffer_name = f"{options.c_name}.tflite"
     files = render_bundle(bundle) | {
-        f"{options.c_name}.tflite": judgement.flatbuffer,
+        flatbuffer_name: judgement.flatbuffer,
+        **golden.files(),
         "labels.txt": "".join(f"{name}\n" for name in dataset.label_names).encode(),
         "config.yaml": facts.config_yaml.encode(),
         TRAINING_STATISTICS_NAME: training_statistics,
@@ -111,6 +121,7 @@ def stage_release(
         gates=gates,
         footprint=footprint,
         parity=parity,
+        golden=GoldenRecord(flatbuffer=flatbuffer_name, source_ids=golden.source_ids, labels=golden.labels),
         calibration=judgement.calibration,
         stack={package: metadata.version(package) for package in STACK},
         code=CodeRecord(**facts.code.model_dump()),

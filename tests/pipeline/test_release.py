@@ -266,10 +266,15 @@ def test_releases_show_json_is_the_manifest(released, vww):
     assert (code, json.loads(stdout)) == (0, released.manifest)
 
 
-def test_releases_verify_counts_the_files(released, vww):
+def test_releases_verify_counts_the_files_and_asks_the_golden_vectors_again(released, vww):
     code, stdout, _ = vww("releases", "verify", "tiny", "--uri", released.uri)
-    files = len(released.manifest["files"])
-    assert (code, stdout) == (0, f"{released.release}: {files} files as the manifest says\n")
+    files, golden = len(released.manifest["files"]), released.manifest["golden"]
+    assert (code, stdout) == (
+        0,
+        f"{released.release}: {files} files as the manifest says\n"
+        f"{released.release}: 8 golden vectors answered as before\n",
+    )
+    assert [golden["labels"].count(label) for label in (0, 1)] == [4, 4]
 
 
 def test_inspect_released_flatbuffer_says_what_the_manifest_says(released, vww):
