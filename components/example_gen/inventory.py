@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from components.errors import DataError
 from components.example_gen import coco, labeling
-from components.example_gen.coco import CocoDataset, ImageRecord
+from components.example_gen.coco import CocoDataset
 from components.example_gen.image_folder import check_file_name, read_image_folder
+from components.example_gen.image_records import ImageRecord
 from components.example_gen.labeling import ImageLabel
 from components.example_gen.options import ExampleGenOptions
 from components.example_gen.quarantine import BadRecord, Quarantined

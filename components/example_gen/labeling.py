@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic import Field
 
-from components.example_gen.coco import Annotation, ImageRecord
+from components.example_gen.image_records import Annotation, ImageRecord
 from components.options import Options
 
 NEGATIVE: Final = 0

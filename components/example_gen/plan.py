@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from components import features
 from components.errors import DataError
 from components.example_gen import labeling
-from components.example_gen.coco import ImageRecord
 from components.example_gen.duplicates import find_duplicates
 from components.example_gen.image_looks import look_at_images
+from components.example_gen.image_records import ImageRecord
 from components.example_gen.inventory import FoundImage, Inventory, take_inventory
 from components.example_gen.near_duplicates import find_near_duplicates, group_pairs
 from components.example_gen.options import ExampleGenOptions

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import google_crc32c
 
 from components import features
-from components.example_gen.coco import Annotation, ImageRecord
 from components.example_gen.image_bytes import CheckedImage
+from components.example_gen.image_records import Annotation, ImageRecord
 
 _LENGTH_DELIMITED = 2
 

@@ -9,7 +9,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.example_gen.coco import ImageRecord
+from components.example_gen.image_records import ImageRecord
 from components.example_gen.plan import LabeledImage
 
 SHARD_BYTES = 128 * 2**20  # TFX and tf.data read 100 to 200 MB files best

@@ -4,8 +4,8 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from components.example_gen import coco, labeling
-from components.example_gen.coco import ImageRecord
+from components.example_gen import labeling
+from components.example_gen.image_records import ImageRecord, pack_annotations
 from components.example_gen.inventory import FoundImage
 from components.example_gen.labeling import LABEL_RULES, LabelRule, RuleParameters
 from pipeline.report.findings import RuleCounts, Sensitivity
@@ -82,7 +82,7 @@ class _Labeler:
 
     def _reduce(self, record: ImageRecord) -> ImageRecord:
         relevant = (annotation for annotation in record.annotations if annotation.category_id in self._ids)
-        return dataclasses.replace(record, packed=coco.pack_annotations(relevant))
+        return dataclasses.replace(record, packed=pack_annotations(relevant))
 
     def label(self, parameters: RuleParameters) -> list[int | None]:
         """The label of each image; None for those that the rule drops."""

@@ -11,8 +11,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components import features
 from components.data_validation.schema import raw_schema_text, statistics_schema_text
 from components.example_gen import labeling
-from components.example_gen.coco import Annotation, ImageRecord, pack_annotations
 from components.example_gen.image_bytes import CheckedImage
+from components.example_gen.image_records import Annotation, ImageRecord, pack_annotations
 from components.example_gen.records import encode_example
 from components.transform.options import TrainingRaster, TransformOptions
 from components.transform.preprocessing import preprocessing_fn

@@ -72,8 +72,8 @@ def encoded_images(encode) -> list[EncodedImage]:
 @pytest.fixture(scope="session")
 def raw_examples(encoded_images) -> list[bytes]:
     """`encoded_images` as raw examples, every other one with a person."""
-    from components.example_gen.coco import Annotation, ImageRecord, pack_annotations
     from components.example_gen.image_bytes import CheckedImage
+    from components.example_gen.image_records import Annotation, ImageRecord, pack_annotations
     from components.example_gen.records import encode_example
 
     examples = []

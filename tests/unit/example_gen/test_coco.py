@@ -8,6 +8,7 @@ import pytest
 
 from components.errors import DataError
 from components.example_gen import coco
+from components.example_gen.image_records import Annotation
 from components.example_gen.quarantine import QuarantineReason
 
 COCO128 = Path(__file__).resolve().parents[4] / "shared/data/coco128/instances.json"
@@ -63,8 +64,8 @@ def test_read_annotations_complete_file_gives_images_sorted_with_their_annotatio
     dataset = read([image("b"), image(2), image(1)], [annotation(10, segmentation=[[1.5, 2e-1, -3]]), crowd])
     assert [record.id for record in dataset.images] == [1, 2, "b"]
     assert [record.source_id for record in dataset.images] == ["1", "2", "b"]
-    assert list(dataset.images[0].annotations) == [coco.Annotation(1, 20.5, (1.0, 2.0, 30.0, 40.0), False)]
-    assert list(dataset.images[1].annotations) == [coco.Annotation(1, 3.0, (1.0, 2.0, 30.0, 40.0), True)]
+    assert list(dataset.images[0].annotations) == [Annotation(1, 20.5, (1.0, 2.0, 30.0, 40.0), False)]
+    assert list(dataset.images[1].annotations) == [Annotation(1, 3.0, (1.0, 2.0, 30.0, 40.0), True)]
     assert dataset.categories == {1: "person", 18: "dog"}
     assert (dataset.image_count, dataset.annotation_count, dataset.quarantined) == (3, 2, ())
     assert dataset.sha256 == hashlib.sha256((tmp_path / "instances.json").read_bytes()).hexdigest()
@@ -256,7 +257,7 @@ def test_read_annotations_bad_annotation_is_quarantined(read, bad, name, reason)
 )
 def test_read_annotations_degenerate_box_keeps_the_annotation_without_it(read, bbox):
     dataset = read(annotations=[annotation(10, bbox=bbox)])
-    assert list(dataset.images[0].annotations) == [coco.Annotation(1, 20.5, None, False)]
+    assert list(dataset.images[0].annotations) == [Annotation(1, 20.5, None, False)]
     assert [(q.kind, q.id, q.reason) for q in dataset.quarantined] == [("annotation", "10", QuarantineReason.BAD_BOX)]
 
 
@@ -304,7 +305,7 @@ def test_read_annotations_lists_in_any_order_give_the_same(tmp_path, order):
     }
     assert len(dataset.quarantined) == 4
     assert [list(record.annotations) for record in dataset.images] == [
-        [coco.Annotation(1, 20.5, (1.0, 2.0, 30.0, 40.0), False)]
+        [Annotation(1, 20.5, (1.0, 2.0, 30.0, 40.0), False)]
     ]
     assert (dataset.image_count, dataset.annotation_count) == (2, 5)
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from components.errors import DataError
-from components.example_gen import coco, json_stream, plan, quarantine
+from components.example_gen import coco, coco_entries, json_stream, plan, quarantine
 from components.example_gen.options import ExampleGenOptions
 
 QUIET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -119,7 +119,7 @@ def test_read_annotations_any_document_is_read_alike_in_every_order_or_refused(f
     assert (other.image_count, other.annotation_count) == (len(document["images"]), len(document["annotations"]))
     for image in first.images:
         for annotation in image.annotations:
-            assert 0 <= annotation.area <= coco.MAX_AREA
+            assert 0 <= annotation.area <= coco_entries.MAX_AREA
             assert annotation.category_id in first.categories
             if annotation.bbox_xywh_px is not None:
                 assert all(map(math.isfinite, annotation.bbox_xywh_px))

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from components.example_gen import coco, labeling
-from components.example_gen.coco import Annotation, ImageRecord, pack_annotations
+from components.example_gen.image_records import Annotation, ImageRecord, pack_annotations
 from components.example_gen.labeling import LABEL_RULES, NEGATIVE, Quantity, RuleParameters, SmallOnly
 from components.example_gen.options import ExampleGenOptions
 

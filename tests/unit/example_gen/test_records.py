@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from components import features
-from components.example_gen.coco import Annotation, ImageRecord, pack_annotations
 from components.example_gen.image_bytes import CheckedImage
+from components.example_gen.image_records import Annotation, ImageRecord, pack_annotations
 from components.example_gen.records import TFRecordFile, box_yxyx, encode_example
 
 WIDTH, HEIGHT = 200, 100

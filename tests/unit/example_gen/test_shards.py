@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from components.example_gen.coco import ImageRecord
+from components.example_gen.image_records import ImageRecord
 from components.example_gen.plan import LabeledImage
 from components.example_gen.shards import SHARD_BYTES, cut_shards
 

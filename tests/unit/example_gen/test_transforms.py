@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 
 from components import features, progress
-from components.example_gen.coco import Annotation, ImageRecord, pack_annotations
+from components.example_gen.image_records import Annotation, ImageRecord, pack_annotations
 from components.example_gen.labeling import LABEL_RULES
 from components.example_gen.plan import LabeledImage
 from components.example_gen.quarantine import Quarantined, QuarantineReason

@@ -17,8 +17,8 @@ from tfx.utils import path_utils
 from components import features
 from components.data_validation.schema import raw_schema_text
 from components.evaluator.executor import Executor
-from components.example_gen.coco import ImageRecord
 from components.example_gen.image_bytes import CheckedImage
+from components.example_gen.image_records import ImageRecord
 from components.example_gen.records import encode_example
 from components.gate_options import FloatGates
 from components.pusher.float_verdict import Evaluation, float_gates, read_evaluation
