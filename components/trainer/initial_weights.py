@@ -24,14 +24,11 @@ import tensorflow as tf
 from components.errors import ModelError
 from components.options import Options
 from components.trainer.models.layers import BlackBorder
-from components.trainer.options import InputRange, TrainerOptions
+from components.trainer.options import INPUT_RANGES, InputRange, TrainerOptions
 from components.trainer.source_network import NORM_ROLES, Array, SourceLayer, SourceNetwork, read_network
 from components.trainer.weights_file import hash_weights, local_weights, weights_location
 
 REPORT_FILE = "initial_weights.json"
-
-# The values of black and white that the source network was trained with.
-_RANGES: dict[InputRange, tuple[float, float]] = {"-1..1": (-1.0, 1.0), "0..1": (0.0, 1.0), "0..255": (0.0, 255.0)}
 
 
 class Outcome(StrEnum):
@@ -268,7 +265,7 @@ class _Loader:
         elif kernel.shape[2] < channels:
             kernel = np.repeat(kernel / channels, channels, axis=2)
             details.append("gray to RGB: a third of the kernel in each channel")
-        black, white = _RANGES[self.input_range]
+        black, white = INPUT_RANGES[self.input_range]
         scale, offset = (white - black) / 2, (white + black) / 2
         if self.has_black_border != (black == 0):
             border = "black" if black == 0 else "gray"

@@ -15,6 +15,13 @@ Activation = Literal["relu6", "relu"]
 Border = Literal["gray", "black"]
 InputRange = Literal["-1..1", "0..1", "0..255"]
 
+# What a float network that was trained elsewhere takes for black and for white.
+INPUT_RANGES: dict[InputRange, tuple[float, float]] = {
+    "-1..1": (-1.0, 1.0),
+    "0..1": (0.0, 1.0),
+    "0..255": (0.0, 255.0),
+}
+
 # The published width multipliers: Howard et al. (arXiv 1704.04861), Sandler et al. (arXiv 1801.04381), and for v2's
 # 0.25, of which keras.applications has no ImageNet weights, Wake Vision (arXiv 2405.00892).
 ALPHAS: dict[Backbone, tuple[float, ...]] = {

@@ -25,14 +25,13 @@ from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.metrics import dequantize
 from components.quantization.reference import run_reference
 from components.quantization.tflm import run_under_tflm
-from components.trainer.options import InputRange
+from components.trainer.options import INPUT_RANGES, InputRange
 
 Rasters = npt.NDArray[np.uint8]
 Answers = npt.NDArray[np.float64]
 
 _BATCH = 64
 _TFLM_START_S, _TFLM_IMAGE_S = 60.0, 2.0
-_WIDTH: dict[InputRange, float] = {"-1..1": 2.0, "0..1": 1.0, "0..255": 255.0}
 _GRID_TOLERANCE = 0.02
 
 
@@ -182,7 +181,7 @@ def _feed(rasters: Rasters, source: TensorContract, input_range: InputRange) -> 
     if source.scale is None or source.zero_point is None:
         return np.asarray(_scale(rasters.astype(np.float32), input_range), source.dtype)
     span = 255 * source.scale
-    if any(abs(span / width - 1) < _GRID_TOLERANCE for width in _WIDTH.values()):
+    if any(abs(span / (white - black) - 1) < _GRID_TOLERANCE for black, white in INPUT_RANGES.values()):
         return pixels.quantize(rasters) if source.dtype == "int8" else rasters.astype(source.dtype)
     codes = np.round(_scale(rasters.astype(np.float32), input_range) / source.scale) + source.zero_point
     limits = np.iinfo(source.dtype)
