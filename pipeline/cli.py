@@ -12,7 +12,7 @@ import typer
 from components.errors import VwwError
 from pipeline.commands.augment import augment
 from pipeline.commands.data import data, download_coco, labels, sample_data
-from pipeline.commands.models import budget, evaluate, inspect, tensorboard
+from pipeline.commands.models import budget, evaluate, inspect, slim, tensorboard
 from pipeline.commands.releases import releases
 from pipeline.commands.run import demo, run
 from pipeline.commands.sweep import sweep
@@ -53,6 +53,7 @@ app.command("sample-data")(sample_data)
 app.command("download-coco")(download_coco)
 app.command()(budget)
 app.command()(inspect)
+app.command()(slim)
 app.command()(evaluate)
 app.command()(tensorboard)
 app.add_typer(labels, name="labels")

@@ -23,17 +23,34 @@ def check_feed(graph: Graph, images: npt.NDArray[Any]) -> tuple[TensorContract, 
     Raises:
       ModelError: when the model has more inputs or outputs, another batch than 1, or another input than `images`.
     """
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if len(graph.outputs) != 1 or len(graph.inputs) != 1:
+        raise _not_one_each(graph)
+    source, answer = check_input(graph, images), contract_of(graph.outputs[0])
+    if answer.shape[:1] != (1,):
         raise ModelError(
-            f"the model cannot be fed images: received inputs={len(graph.inputs)}, outputs={len(graph.outputs)}.",
-            expected="one input and one output",
-            hint="export a signature that takes one image tensor and returns one tensor",
+            f"the model does not answer one image at a time: received output {answer.shape}.",
+            expected="a batch of 1 in the first dimension",
+            hint="convert from a signature whose batch is fixed at 1",
         )
-    source, answer = contract_of(graph.inputs[0]), contract_of(graph.outputs[0])
-    if source.shape[:1] != (1,) or answer.shape[:1] != (1,):
+    return source, answer
+
+
+def check_input(graph: Graph, images: npt.NDArray[Any]) -> TensorContract:
+    """Checks that a model of any outputs takes one image at a time and that these images are of its kind.
+
+    Returns:
+      The tensor contract of the input.
+
+    Raises:
+      ModelError: when the model has more inputs, another batch than 1, or another input than `images`.
+    """
+    if len(graph.inputs) != 1:
+        raise _not_one_each(graph)
+    source = contract_of(graph.inputs[0])
+    if source.shape[:1] != (1,):
         raise ModelError(
-            f"the model does not take one image at a time: received input {source.shape}, output {answer.shape}.",
-            expected="a batch of 1 in the first dimension of both",
+            f"the model does not take one image at a time: received input {source.shape}.",
+            expected="a batch of 1 in the first dimension",
             hint="convert from a signature whose batch is fixed at 1",
         )
     if images.shape[1:] != source.shape[1:] or images.dtype.name != source.dtype:
@@ -42,4 +59,12 @@ def check_feed(graph: Graph, images: npt.NDArray[Any]) -> tuple[TensorContract, 
             expected=f"{source.dtype} [n, {', '.join(map(str, source.shape[1:]))}]",
             hint="size, channels and dtype come from the model's tensor contract (vww inspect FILE)",
         )
-    return source, answer
+    return source
+
+
+def _not_one_each(graph: Graph) -> ModelError:
+    return ModelError(
+        f"the model cannot be fed images: received inputs={len(graph.inputs)}, outputs={len(graph.outputs)}.",
+        expected="one input and one output",
+        hint="export a signature that takes one image tensor and returns one tensor",
+    )

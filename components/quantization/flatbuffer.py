@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from components.errors import ModelError
 
 IDENTIFIER = b"TFL3"  # bytes 4...8 of every flatbuffer, schema.fbs `file_identifier`
@@ -22,6 +24,11 @@ ROOT_BYTES = 8
 _READS_PER_BYTE = 2
 _TABLE_BYTES = 8  # the least that a table in a vector takes: its offset, and the table's own to its vtable
 _MAX_RANK = 8  # of the kernels; also keeps products of dimensions printable
+
+_ITEM_BYTES = {
+    name: np.dtype(name).itemsize
+    for name in ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32")
+}
 
 # What the schema classes raise when an offset, a length or a code leads nowhere. numpy answers a vector that
 # is longer than the file with ValueError, struct a scalar outside of it with struct.error.
@@ -52,6 +59,11 @@ class Tensor:
     def elements(self) -> int:
         """The number of values, where an unknown dimension counts as 1."""
         return math.prod(max(dimension, 1) for dimension in self.shape)
+
+    @property
+    def value_bytes(self) -> int | None:
+        """What its values take; None for a type that NumPy lacks, such as text or two values in a byte."""
+        return self.elements * _ITEM_BYTES[self.dtype] if self.dtype in _ITEM_BYTES else None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from components.errors import ModelError, StorageError
 from components.options import Options
 from components.quantization import tflm_child
-from components.quantization.feeding import check_feed
+from components.quantization.feeding import check_feed, check_input
 from components.quantization.flatbuffer import read_graph
 
 _ALLOCATION = re.compile(r"\[RecordingMicroAllocator\] Arena allocation (total|head|tail) (\d+) bytes")
@@ -61,6 +61,20 @@ class TflmRun:
     failure: str | None
 
 
+@dataclass(frozen=True)
+class OperatorsRun:
+    """What the operators of a model gave under TFLite Micro.
+
+    Attributes:
+      outputs: by operator of the main subgraph and number of its output, those of a type that NumPy has:
+        [n, *shape] in its own dtype. Empty after a failure.
+      failure: as in `TflmRun`.
+    """
+
+    outputs: dict[tuple[int, int], npt.NDArray[Any]]
+    failure: str | None
+
+
 def run_under_tflm(
     flatbuffer: bytes,
     images: npt.NDArray[Any] | None,
@@ -85,6 +99,49 @@ def run_under_tflm(
     graph = read_graph(flatbuffer)
     if images is not None:
         check_feed(graph, images)
+    return _run(flatbuffer, images, (), time_limit_s, on_progress)
+
+
+def operators_under_tflm(flatbuffer: bytes, images: npt.NDArray[Any], *, time_limit_s: float) -> OperatorsRun:
+    """What every operator gives, in an arena in which no tensor takes the place of another.
+
+    Args:
+      flatbuffer: a `.tflite` file of one input [1, ...].
+      images: [n, ...] in the input's own dtype.
+      time_limit_s: seconds, start included, after which the child is killed.
+
+    Raises:
+      ModelError: when the flatbuffer is damaged or not made for these images, or when the interpreter is not there.
+      StorageError: when the temporary folder has no room for the images or for all outputs.
+    """
+    graph = read_graph(flatbuffer)
+    check_input(graph, images)
+    given = {
+        (index, number): tensor
+        for index, operator in enumerate(graph.operators)
+        for number, tensor in enumerate(operator.outputs)
+        if tensor is not None and tensor.value_bytes
+    }
+    # By identity: tensors without names may be equal.
+    places = {id(tensor): place for place, tensor in enumerate(graph.tensors)}
+    run = _run(flatbuffer, images, [places[id(tensor)] for tensor in given.values()], time_limit_s, None)
+    if run.outputs is None:
+        return OperatorsRun(outputs={}, failure=run.failure)
+    outputs, start = {}, 0
+    for key, tensor in given.items():
+        end = start + (tensor.value_bytes or 0)
+        values = np.ascontiguousarray(run.outputs[:, start:end]).view(tensor.dtype)
+        outputs[key], start = values.reshape(len(images), *tensor.shape), end
+    return OperatorsRun(outputs=outputs, failure=None)
+
+
+def _run(
+    flatbuffer: bytes,
+    images: npt.NDArray[Any] | None,
+    tensors: Sequence[int],
+    time_limit_s: float,
+    on_progress: Callable[[int, int], None] | None,
+) -> TflmRun:
     with contextlib.ExitStack() as stack:
         with _storage_errors():
             # Files without a name: whatever becomes of either process, nothing stays in the folder.
@@ -95,7 +152,7 @@ def run_under_tflm(
                 np.save(inputs, images)
                 inputs.seek(0)
         descriptors = [file.fileno() for file in (model, inputs, outputs, progress)]
-        child = stack.enter_context(_child(descriptors, log))
+        child = stack.enter_context(_child([*descriptors, *tensors], descriptors, log))
         finished = _await(child, time_limit_s, progress.fileno(), on_progress, 0 if images is None else len(images))
         log.seek(0)
         words = log.read().decode("utf-8", errors="replace")
@@ -119,10 +176,10 @@ def _storage_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _child(descriptors: list[int], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _child(arguments: list[int], descriptors: list[int], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """The child in a process group of its own, which is gone when the block is left."""
     process = subprocess.Popen(
-        [sys.executable, "-m", tflm_child.__name__, *map(str, descriptors)],
+        [sys.executable, "-m", tflm_child.__name__, *map(str, arguments)],
         # The folder that holds `components`: the child runs this very code, installed or not.
         cwd=Path(__file__).parents[2],
         pass_fds=descriptors,

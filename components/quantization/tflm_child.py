@@ -1,9 +1,11 @@
 """The program that `components.quantization.tflm` starts: one model under TFLite Micro, in a process of its own.
 
-    python -m components.quantization.tflm_child MODEL_FD INPUTS_FD OUTPUTS_FD PROGRESS_FD
+    python -m components.quantization.tflm_child MODEL_FD INPUTS_FD OUTPUTS_FD PROGRESS_FD [TENSOR ...]
 
-The arguments are open file descriptors: the flatbuffer, images as .npy (empty: only load the model), the outputs
+The first arguments are open file descriptors: the flatbuffer, images as .npy (empty: only load the model), the outputs
 as .npy, and one byte for every finished image. Arena use and errors go to stderr in the interpreter's own words.
+With tensors of the main subgraph, by index, every tensor keeps a place of its own in the arena, and their bytes, one
+after another, are what is written for each image; no arena is reported then.
 """
 
 import ctypes
@@ -14,6 +16,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 REFUSED = 3  # exit code: the interpreter said no, in words; an abort() ends the process before it can choose one
 
@@ -25,34 +28,48 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main() -> int:
     """Loads the model, reports its arena, feeds it the images."""
     _leave_nothing_behind()
-    model_fd, inputs_fd, outputs_fd, progress_fd = (int(argument) for argument in sys.argv[1:])
+    model_fd, inputs_fd, outputs_fd, progress_fd, *tensors = (int(argument) for argument in sys.argv[1:])
 
     from tflite_micro import runtime
 
     try:
-        interpreter = runtime.Interpreter.from_bytes(_read(model_fd), arena_size=_HOST_ARENA_BYTES)
-        interpreter.print_allocations()
+        kinds = runtime.InterpreterConfig
+        interpreter = runtime.Interpreter.from_bytes(
+            _read(model_fd),
+            arena_size=_HOST_ARENA_BYTES,
+            intrepreter_config=kinds.kPreserveAllTensors if tensors else kinds.kAllocationRecording,
+        )
+        if not tensors:
+            interpreter.print_allocations()
         if os.fstat(inputs_fd).st_size > 0:
-            _feed(interpreter, inputs_fd, outputs_fd, progress_fd)
+            _feed(interpreter, inputs_fd, outputs_fd, progress_fd, tensors)
     except RuntimeError as error:
         sys.stderr.write(f"{error}\n")
         return REFUSED
     return 0
 
 
-def _feed(interpreter: Any, inputs_fd: int, outputs_fd: int, progress_fd: int) -> None:
+def _feed(interpreter: Any, inputs_fd: int, outputs_fd: int, progress_fd: int, tensors: list[int]) -> None:
     with open(inputs_fd, "rb") as file:
         images = np.load(file)
-    answer = interpreter.get_output_details(0)
-    outputs = np.empty((len(images), *answer["shape"][1:]), answer["dtype"])
+    blank = _answer(interpreter, tensors)
+    outputs = np.empty((len(images), *blank.shape), blank.dtype)
     with open(progress_fd, "wb", buffering=0) as progress:
         for image, output in zip(images, outputs, strict=True):
             interpreter.set_input(image[np.newaxis], 0)
             interpreter.invoke()
-            output[...] = interpreter.get_output(0)[0]
+            output[...] = _answer(interpreter, tensors)
             progress.write(b".")
     with open(outputs_fd, "wb") as file:
         np.save(file, outputs)
+
+
+def _answer(interpreter: Any, tensors: list[int]) -> npt.NDArray[Any]:
+    """The output of the image that was fed last, or the bytes of these tensors."""
+    if not tensors:
+        return np.asarray(interpreter.get_output(0)[0])
+    contents = (interpreter.GetTensor(index, 0)["tensor_data"].tobytes() for index in tensors)
+    return np.frombuffer(b"".join(contents), np.uint8)
 
 
 def _read(descriptor: int) -> bytes:

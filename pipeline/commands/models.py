@@ -1,4 +1,4 @@
-"""`vww inspect`, `budget`, `evaluate` and `tensorboard`: looking at models, to be trained, in training or trained."""
+"""`vww inspect`, `slim`, `budget`, `evaluate`, `tensorboard`: looking at models, planned, in training or trained."""
 
 import sys
 from pathlib import Path
@@ -17,6 +17,24 @@ def inspect(
     from pipeline.show import show_flatbuffer
 
     show_flatbuffer(file, as_json=as_json)
+
+
+def slim(
+    file: Annotated[Path, typer.Argument(metavar="FILE.tflite", help="Any int8 model, of whatever origin.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where it goes; FILE_micro.tflite if left out.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", metavar="DIR", help="Feed these to both files, not random inputs.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write a smaller file of the same model, without what TFLite Micro does not read, and prove it the same."""
+    from pipeline.console import RunView
+    from pipeline.slim import slim_file
+
+    with RunView() as view:
+        slim_file(file, output, images, as_json=as_json, view=view)
 
 
 def evaluate(

@@ -136,11 +136,11 @@ def _of_release(what: str) -> Classifier:
 def _of_flatbuffer(content: bytes, name: str, input_range: InputRange) -> Classifier:
     report = inspect_flatbuffer(content)
     source, output = report.inputs[0], report.outputs[0]
-    shape = _image_shape(source.shape, name)
+    shape = image_shape(source.shape, name)
     interpreter, run = _find_interpreter(content, np.zeros((1, *shape), source.dtype))
 
     def answer(rasters: Rasters) -> Answers:
-        codes = run(_feed(rasters, source, input_range))
+        codes = run(feed(rasters, source, input_range))
         return np.asarray(dequantize(codes, output).reshape(len(codes), -1), np.float64)
 
     return Classifier(f"{name}, {source.dtype} under {interpreter}", shape, answer)
@@ -172,8 +172,8 @@ def _under_tflm(content: bytes, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return run.outputs
 
 
-def _feed(rasters: Rasters, source: TensorContract, input_range: InputRange) -> npt.NDArray[Any]:
-    """Rasters as an input wants them.
+def feed(rasters: Rasters, source: TensorContract, input_range: InputRange) -> npt.NDArray[Any]:
+    """Rasters, uint8 [n, height, width, channels], as an input wants them.
 
     An 8-bit input whose codes span one of the known ranges takes the pixels themselves, as on a device: p - 128 of
     int8, p of uint8.
@@ -220,7 +220,7 @@ def _of_saved_model(folder: Path, input_range: InputRange) -> Classifier:
 
     return Classifier(
         f"SavedModel {folder}, signature {name}",
-        _image_shape(tuple(shape), str(folder)),
+        image_shape(tuple(shape), str(folder)),
         _in_batches(predict, "-1..1" if own else input_range, 1 if shape[0] == 1 else _BATCH),
     )
 
@@ -245,7 +245,7 @@ def _of_keras(path: Path, input_range: InputRange) -> Classifier:
         ) from error
     return Classifier(
         f"Keras model {path.name}",
-        _image_shape(tuple(model.input_shape), path.name),
+        image_shape(tuple(model.input_shape), path.name),
         _in_batches(lambda images: model(images, training=False), input_range, _BATCH),
     )
 
@@ -292,7 +292,7 @@ def _in_batches(predict: Callable[[Any], Any], input_range: InputRange, size: in
     return answer
 
 
-def _image_shape(shape: tuple[Any, ...], name: str) -> tuple[int, int, int]:
+def image_shape(shape: tuple[Any, ...], name: str) -> tuple[int, int, int]:
     """The [height, width, channels] of an input of four dimensions.
 
     Raises:

@@ -227,6 +227,23 @@ def saved_model(tmp_path_factory, rasters) -> Path:
 
 
 @pytest.fixture(scope="session")
+def calibration(rasters) -> np.ndarray:
+    """20 of the rasters as they calibrate, float32 [22, 96, 96, 1]."""
+    from components import pixels
+    from components.quantization.representative_dataset import pin_input_range
+
+    return pin_input_range(pixels.normalize(rasters[:20].astype(np.float32)))
+
+
+@pytest.fixture(scope="session")
+def full_integer(saved_model, calibration) -> bytes:
+    """`saved_model` as a full-integer flatbuffer."""
+    from components.quantization.convert import convert_full_integer
+
+    return convert_full_integer(saved_model, "pixels", calibration)
+
+
+@pytest.fixture(scope="session")
 def odd_saved_model(tmp_path_factory) -> Path:
     """A tiny model on [1, 8, 8, 1] with one signature for each way in which a conversion goes wrong."""
     import keras

@@ -67,16 +67,6 @@ def test_check_full_integer_other_output_dtype_is_named():
         check_full_integer(_graph(answer=dataclasses.replace(OUTPUT, dtype="int64", scales=(), zero_points=())))
 
 
-@pytest.fixture(scope="module")
-def calibration(rasters):
-    return pin_input_range(pixels.normalize(rasters[:20].astype(np.float32)))
-
-
-@pytest.fixture(scope="module")
-def full_integer(saved_model, calibration):
-    return convert_full_integer(saved_model, "pixels", calibration)
-
-
 def test_convert_full_integer_mobilenet_has_the_published_size_and_macs(full_integer):
     report = inspect_flatbuffer(full_integer)
     assert report.macs == 7_157_888
