@@ -29,6 +29,8 @@ class DatasetSummary(Options):
       quarantined: bad records that were left out, by reason.
       dropped: good images that were left out on purpose, by reason.
       reencoded: images that were re-encoded because TensorFlow could not have decoded them.
+      split_digest: order-free SHA-256 sum over every image's id and split.
+      licenses: of the images and annotations, as the config states them.
     """
 
     label_names: tuple[str, ...]
@@ -42,6 +44,8 @@ class DatasetSummary(Options):
     quarantined: dict[str, int]
     dropped: dict[str, int]
     reencoded: int
+    split_digest: str
+    licenses: tuple[str, ...]
 
     def write(self, examples_uri: str) -> None:
         """Writes `dataset.json` below an examples artifact."""

@@ -231,7 +231,13 @@ def _absolute(config: RunConfig) -> RunConfig:
     )
     run = config.run.model_copy(update={"root": absolute(config.run.root)})
     uri = config.release.uri
-    release = config.release.model_copy(update={"uri": None if uri is None else absolute(uri)})
+    release = config.release.model_copy(
+        update={
+            "uri": None if uri is None else absolute(uri),
+            "signing_key": each(config.release.signing_key),
+            "trusted_keys": each(config.release.trusted_keys),
+        }
+    )
     weights = config.trainer.initial_weights
     trainer = config.trainer.model_copy(
         update={"initial_weights": weights if weights in {None, IMAGENET} else absolute(str(weights))}

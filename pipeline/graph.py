@@ -36,6 +36,7 @@ class RunFacts:
       released_version: the baseline; None while nothing was released.
       code: which code runs.
       label_count: how many labels the data has, at least 2.
+      started_utc: when the run began, such as `2026-11-22T03:04:05Z`.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
       measures_refused: whether a model that is refused is trained and measured all the same.
     """
@@ -45,6 +46,7 @@ class RunFacts:
     released_version: str | None
     code: CodeVersion
     label_count: int
+    started_utc: str
     initial_weights_sha256: str | None = None
     measures_refused: bool = False
 
@@ -196,8 +198,10 @@ def _push_job(config: RunConfig, facts: RunFacts) -> PushJob:
         seed=config.run.seed,
         run_id=facts.run_id,
         run_root=config.run.root,
+        started_utc=facts.started_utc,
         code=facts.code,
         baseline=facts.released_version,
         config_yaml=config.to_yaml(),
+        initial_weights_sha256=facts.initial_weights_sha256,
         measures_refused=facts.measures_refused,
     )

@@ -15,6 +15,7 @@ class RunRequest(Options):
       released_version: the baseline; None while nothing was released.
       code: which code runs.
       label_count: how many labels the data has.
+      started_utc: when the run began, such as `2026-11-22T03:04:05Z`.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
       nodes: which nodes to run; None for the whole graph.
       measures_refused: whether a model that is refused is trained and measured all the same.
@@ -26,6 +27,7 @@ class RunRequest(Options):
     released_version: str | None
     code: CodeVersion
     label_count: int
+    started_utc: str
     initial_weights_sha256: str | None
     nodes: tuple[str, ...] | None = None
     measures_refused: bool = False

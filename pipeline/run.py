@@ -10,16 +10,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import IO
 
 from components.errors import ConfigError, PipelineError, StorageError, VwwError
 from components.example_gen.plan import DatasetPlan, plan_dataset
-from components.pusher.options import CodeVersion
 from components.pusher.outcome import Outcome
 from components.pusher.release_store import open_store
 from components.trainer.weights_file import fingerprint_weights
+from pipeline.code_version import code_version
 from pipeline.config import RunConfig
 from pipeline.console import RunView
 from pipeline.events import EVENT, Event, Failed, Finished, Ready
@@ -41,6 +40,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
     Raises:
       VwwError: if the data, initial weights, the release store or a node stops the run.
     """
+    started_utc = utc_now()
     initial_weights_sha256 = fingerprint_weights(config.trainer, config.transform.side)
     plan = look_at_data(config, view)
     store = open_store(config.release_uri)
@@ -52,6 +52,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
         released_version=store.latest(config.name),
         code=code_version(),
         label_count=len(plan.label_names),
+        started_utc=started_utc,
         initial_weights_sha256=initial_weights_sha256,
     )
     return run_request(request, view, worker)
@@ -256,20 +257,6 @@ def _not_writable(root: Path, error: OSError) -> StorageError:
     )
 
 
-def code_version() -> CodeVersion:
-    """The package's version, and the commit of the checkout that it runs from."""
-    root = Path(__file__).resolve().parent.parent
-    commit = dirty = None
-    if (root / ".git").exists():
-        commit = _git(root, "rev-parse", "HEAD")
-        status = _git(root, "status", "--porcelain")
-        dirty = None if status is None else bool(status)
-    return CodeVersion(version=metadata.version("vww"), commit=commit, dirty=dirty)
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()
+def utc_now() -> str:
+    """The time, such as `2026-11-22T03:04:05Z`."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

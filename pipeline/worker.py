@@ -91,6 +91,7 @@ def _run(request: RunRequest, events: Events, started: list[str]) -> str | None:
         request.released_version,
         request.code,
         request.label_count,
+        request.started_utc,
         request.initial_weights_sha256,
         request.measures_refused,
     )

@@ -44,7 +44,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
             annotation_count=plan.annotation_count,
             limit=options.max_quarantined_fraction,
         )
-        summary = _summarize(plan, written, quarantined)
+        summary = _summarize(plan, written, quarantined, options)
         check_splits(
             {split: tuple(by_label.values()) for split, by_label in summary.counts.items()},
             label_names=plan.label_names,
@@ -56,7 +56,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
         examples.span = 0
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples.split_names = artifact_utils.encode_split_names(sorted(summary.counts))
-        for key in ("digest", "fingerprint", "label_rule", "label_rule_digest"):
+        for key in ("digest", "split_digest", "fingerprint", "label_rule", "label_rule_digest"):
             examples.set_string_custom_property(key, getattr(summary, key))
 
     def _write(self, plan: DatasetPlan, options: ExampleGenOptions, uri: str) -> ShardSummary:
@@ -75,7 +75,9 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
         return read_summary(summary_path)
 
 
-def _summarize(plan: DatasetPlan, written: ShardSummary, quarantined: tuple[Quarantined, ...]) -> DatasetSummary:
+def _summarize(
+    plan: DatasetPlan, written: ShardSummary, quarantined: tuple[Quarantined, ...], options: ExampleGenOptions
+) -> DatasetSummary:
     return DatasetSummary(
         label_names=plan.label_names,
         positive=plan.positive,
@@ -91,4 +93,6 @@ def _summarize(plan: DatasetPlan, written: ShardSummary, quarantined: tuple[Quar
         quarantined=dict(Counter(str(entry.reason) for entry in quarantined)),
         dropped=dict(Counter(str(entry.reason) for entry in plan.dropped)),
         reencoded=written.reencoded,
+        split_digest=f"{written.split_digest:064x}",
+        licenses=options.licenses,
     )

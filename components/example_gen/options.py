@@ -59,6 +59,7 @@ class ExampleGenOptions(Options):
       split_seed: another number draws other splits, and another order in the files.
       group_near_duplicates: whether images that look the same go into the same split.
       max_quarantined_fraction: share of bad images, and of bad annotations, above which the run is refused.
+      licenses: of the images and annotations, in words, for the model card; they decide nothing.
     """
 
     format: Literal["coco", "image_folder"] = "coco"
@@ -71,6 +72,7 @@ class ExampleGenOptions(Options):
     split_seed: int = 0
     group_near_duplicates: bool = False
     max_quarantined_fraction: float = Field(default=0.01, ge=0.0, le=1.0)
+    licenses: tuple[str, ...] = ()
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -33,12 +33,14 @@ class ShardSummary:
       digest: sum, modulo 2**256, of the SHA-256 of every example with its split.
       reencoded: images that TensorFlow could not have decoded as they were.
       quarantined: images that were left out, and why.
+      split_digest: sum, modulo 2**256, of the SHA-256 of every image's id with its split.
     """
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     digest: int = 0
     reencoded: int = 0
     quarantined: tuple[Quarantined, ...] = ()
+    split_digest: int = 0
 
     def __add__(self, other: "ShardSummary") -> "ShardSummary":
         splits = sorted({*self.counts, *other.counts})
@@ -47,6 +49,7 @@ class ShardSummary:
             digest=(self.digest + other.digest) % _DIGEST_MODULUS,
             reencoded=self.reencoded + other.reencoded,
             quarantined=self.quarantined + other.quarantined,
+            split_digest=(self.split_digest + other.split_digest) % _DIGEST_MODULUS,
         )
 
 
@@ -131,7 +134,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
         temporary = f"{self._directory}/{shard.split}-{shard.index:05d}.tmp"
         counts: Counter[str] = Counter()
         quarantined: list[Quarantined] = []
-        digest = reencoded = 0
+        digest = reencoded = split_digest = 0
         with _create(temporary) as file:
             writer = TFRecordFile(file)
             for image in shard.images:
@@ -145,9 +148,16 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
                 counts[self._label_names[image.label]] += 1
                 reencoded += was_reencoded
                 digest += _digest(shard.split, example)
+                split_digest += _split_digest(shard.split, image.record.source_id)
         _make_folder(path.rpartition("/")[0])
         FileSystems.rename([temporary], [path])
-        yield ShardSummary({shard.split: dict(counts)}, digest % _DIGEST_MODULUS, reencoded, tuple(quarantined))
+        yield ShardSummary(
+            {shard.split: dict(counts)},
+            digest % _DIGEST_MODULUS,
+            reencoded,
+            tuple(quarantined),
+            split_digest % _DIGEST_MODULUS,
+        )
 
     def _encode(self, image: LabeledImage) -> tuple[tuple[bytes, bytes, bytes], bool]:
         record = image.record
@@ -167,6 +177,11 @@ def _digest(split: str, example: tuple[bytes, bytes, bytes]) -> int:
     """SHA-256 of an example and its split. The image is in it by its own digest, which stands among the features."""
     before, _, after = example
     return int.from_bytes(hashlib.sha256(split.encode() + before + after).digest(), "big")
+
+
+def _split_digest(split: str, source_id: str) -> int:
+    """SHA-256 of `split NUL id`."""
+    return int.from_bytes(hashlib.sha256(f"{split}\0{source_id}".encode()).digest(), "big")
 
 
 def _make_folder(path: str) -> None:

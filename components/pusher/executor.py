@@ -46,9 +46,11 @@ class PushJob(Options):
       seed: which images calibrate.
       run_id: of the run; also keeps a promotion from being served from a cache.
       run_root: where the run writes.
+      started_utc: when the run began.
       code: which code runs.
       baseline: version that was released when the run started.
       config_yaml: the run's resolved config.
+      initial_weights_sha256: of the weights that training started from; None where they are random.
       measures_refused: whether the int8 flatbuffer is measured although the data or the float model was refused.
     """
 
@@ -61,9 +63,11 @@ class PushJob(Options):
     seed: int
     run_id: str
     run_root: str
+    started_utc: str
     code: CodeVersion
     baseline: str | None
     config_yaml: str
+    initial_weights_sha256: str | None
     measures_refused: bool
 
 
@@ -131,21 +135,28 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             return judged
         statistics = _read_training_statistics(artifact_utils.get_single_instance(input_dict["statistics"]))
         chosen = _read_hyperparameters(input_dict.get("hyperparameters"))
-        job = job.model_copy(update={"config_yaml": tuned_config(job.config_yaml, chosen)})
-        return judged.model_copy(
-            update={"promotion": self._promote(job, saved_model_dir, judgement, statistics, judged)}
-        )
+        promotion = self._promote(job, saved_model_dir, judgement, statistics, judged, tuned=chosen)
+        return judged.model_copy(update={"promotion": promotion})
 
     def _promote(
-        self, job: PushJob, saved_model_dir: Path, judgement: Judgement, training_statistics: bytes, judged: Outcome
+        self,
+        job: PushJob,
+        saved_model_dir: Path,
+        judgement: Judgement,
+        training_statistics: bytes,
+        judged: Outcome,
+        *,
+        tuned: dict[str, Any] | None,
     ) -> Promotion:
         facts = ReleaseFacts(
             model=job.model,
             created_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            run=RunRecord(pipeline_run_id=job.run_id, root=job.run_root),
+            run=RunRecord(pipeline_run_id=job.run_id, root=job.run_root, started_utc=job.started_utc),
             code=job.code,
             baseline=job.baseline,
-            config_yaml=job.config_yaml,
+            config_yaml=tuned_config(job.config_yaml, tuned),
+            initial_weights_sha256=job.initial_weights_sha256,
+            tuned=tuned,
         )
         store = open_store(job.release_uri)
         with tempfile.TemporaryDirectory() as folder:

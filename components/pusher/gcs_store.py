@@ -30,7 +30,15 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from components.errors import ConfigError, ReleaseError, StorageError
 from components.pusher.manifest import Manifest
-from components.pusher.release import LATEST_NAME, MANIFEST_NAME, FileDigest, check_name, hash_bytes, is_name
+from components.pusher.release import (
+    LATEST_NAME,
+    MANIFEST_NAME,
+    SIDE_FILES,
+    FileDigest,
+    check_name,
+    hash_bytes,
+    is_name,
+)
 from components.pusher.release_store import GCS_SCHEME, Release, ReleaseStore
 
 _PROBE_NAME = ".write-check"
@@ -87,6 +95,8 @@ class GcsStore(ReleaseStore):
                 key = self._key(manifest.model, manifest.version, path)
                 if not self._write(key, (staged_dir / path).read_bytes(), _ABSENT):
                     self._check_leftover(key, digest)
+            for path in manifest.side_files:
+                self._replace_leftover(self._key(manifest.model, manifest.version, path), staged_dir / path)
             return self._write(manifest_key, (staged_dir / MANIFEST_NAME).read_bytes(), _ABSENT)
 
     def _swap_pointer(self, model: str, version: str, expected_previous: str | None) -> bool:
@@ -112,7 +122,7 @@ class GcsStore(ReleaseStore):
             for blob in self._bucket.list_blobs(prefix=root):
                 path = blob.name.removeprefix(root)
                 content = _download(blob)
-                if path != MANIFEST_NAME and content is not None:
+                if path not in (MANIFEST_NAME, *SIDE_FILES) and content is not None:
                     digests[path] = hash_bytes(content)
         return digests
 
@@ -142,6 +152,15 @@ class GcsStore(ReleaseStore):
             raise ReleaseError(
                 f"{GCS_SCHEME}{self._bucket.name}/{key} is in the way of a release and holds something else",
                 hint="delete that object and publish again; nothing was overwritten",
+            )
+
+    def _replace_leftover(self, key: str, file: Path) -> None:
+        """Writes a side file, whose content differs from run to run, over the one that a killed publish left."""
+        blob = self._bucket.get_blob(key)
+        if not self._write(key, file.read_bytes(), _ABSENT if blob is None else blob.generation):
+            raise ReleaseError(
+                f"{GCS_SCHEME}{self._bucket.name}/{key} is being written by another publish of the same release",
+                hint="wait for it, then publish again",
             )
 
     def _check_holds_releases(self, model: str) -> None:

@@ -74,7 +74,7 @@ class LocalStore(ReleaseStore):
 
     def _add(self, manifest: Manifest, staged_dir: Path) -> bool:
         target = self._root / manifest.model / manifest.version
-        paths = (*manifest.files, MANIFEST_NAME)
+        paths = (*manifest.files, *manifest.side_files, MANIFEST_NAME)
         with storage_errors(target, manifest.payload_bytes), self._locked(manifest.model) as folder:
             if target.exists():
                 return False

@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
 from components.drift import FeatureDrift
 from components.errors import ReleaseError
 from components.options import Options
 from components.pusher.release import (
+    ENVELOPE_NAME,
     MANIFEST_NAME,
+    SIDE_FILES,
     FileDigest,
     PayloadPath,
     Sha256,
@@ -29,6 +31,7 @@ FORMAT_VERSION = 3
 _DAMAGED = "the manifest was edited or is damaged; use another release, or remove this one and publish it again"
 
 Count = Annotated[int, Field(ge=0)]
+UtcTime = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 
 
 class LabelRuleId(Options):
@@ -48,6 +51,8 @@ class DatasetRecord(Options):
       images: number of examples, by split and label.
       quarantined: number of bad records left out, by reason.
       dropped: number of good images left out on purpose, by reason.
+      split_digest: of which image is in which split.
+      licenses: of the images and annotations, as the config states them.
     """
 
     digest: str
@@ -55,6 +60,8 @@ class DatasetRecord(Options):
     images: dict[str, dict[str, Count]]
     quarantined: dict[str, Count]
     dropped: dict[str, Count]
+    split_digest: Sha256
+    licenses: tuple[str, ...]
 
 
 class Metrics(Options):
@@ -142,18 +149,29 @@ class CodeRecord(Options):
       version: of the `vww` package.
       commit: of the working copy; None where the code was no git checkout.
       dirty: whether the working copy had uncommitted changes; None where that is not known.
+      repository: where the working copy was cloned from; None where that is no web address.
+      lock_sha256: of the working copy's `uv.lock`; None where the code was no checkout.
     """
 
     version: str
     commit: str | None
     dirty: bool | None
+    repository: str | None
+    lock_sha256: Sha256 | None
 
 
 class RunRecord(Options):
-    """The pipeline run that made the release: its id, and the folder that holds everything it wrote."""
+    """The pipeline run that made the release.
+
+    Attributes:
+      pipeline_run_id: its id, in ML Metadata too.
+      root: folder of everything that it wrote.
+      started_utc: when it began, such as `2026-11-22T03:04:05Z`.
+    """
 
     pipeline_run_id: str
     root: str
+    started_utc: UtcTime
 
 
 class Manifest(Options):
@@ -164,7 +182,7 @@ class Manifest(Options):
       model: folder of the release, such as `vww_mobilenet_v1_025_96_gray`.
       version: `release_version(files)`.
       created_utc: time of the conversion, such as `2026-11-22T03:04:05Z`.
-      files: every file but the manifest.
+      files: every file of the payload.
       labels: one per output, in output order.
       label_rule: which rule decided the labels.
       positive: the label that the others are the rest of; None where no label is special.
@@ -184,12 +202,15 @@ class Manifest(Options):
       code: the code that made the release.
       run: the pipeline run that made the release.
       baseline: version of the release that the candidate was compared with; None for the first.
+      initial_weights_sha256: of the weights that training started from; None where they were random.
+      tuned: what the Tuner chose, by config path; None where nothing was searched.
+      signing_key_id: of the key that signed the release; None where it is not signed.
     """
 
     format_version: int = FORMAT_VERSION
     model: str
     version: str
-    created_utc: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    created_utc: UtcTime
     files: dict[PayloadPath, FileDigest]
     labels: tuple[str, ...]
     label_rule: LabelRuleId
@@ -210,11 +231,19 @@ class Manifest(Options):
     code: CodeRecord
     run: RunRecord
     baseline: str | None
+    initial_weights_sha256: Sha256 | None
+    tuned: dict[str, JsonValue] | None
+    signing_key_id: Sha256 | None
 
     @property
     def payload_bytes(self) -> int:
-        """Size of all files but the manifest."""
+        """Size of all files of the payload."""
         return sum(digest.size_bytes for digest in self.files.values())
+
+    @property
+    def side_files(self) -> tuple[str, ...]:
+        """The files beside the payload that this release has, the manifest left out."""
+        return tuple(name for name in SIDE_FILES if name != ENVELOPE_NAME or self.signing_key_id is not None)
 
     def to_json(self) -> str:
         """The text of `manifest.json`: keys sorted, so that equal manifests are equal files."""

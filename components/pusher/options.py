@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from components.options import Options
+from components.pusher.release import Sha256
 
 
 class ReleaseOptions(Options):
@@ -16,6 +17,9 @@ class ReleaseOptions(Options):
       golden_images: eval images whose answers go along, to check any copy of the model by; at least one a label.
       arena_margin_bytes: added to the measured tensor arena in the C bundle.
       tflm_time_limit_s: after which a run under TFLite Micro counts as hung.
+      signing_key: PEM file of the Ed25519 private key that signs releases; None leaves them unsigned.
+      trusted_keys: PEM files of the public keys, one of which must have signed the released model and what this run
+        releases; none asks nothing.
     """
 
     uri: str | None = None
@@ -25,6 +29,8 @@ class ReleaseOptions(Options):
     golden_images: int = Field(default=8, ge=8, le=256)
     arena_margin_bytes: int = Field(default=4096, ge=0)
     tflm_time_limit_s: float = Field(default=300.0, gt=0)
+    signing_key: str | None = None
+    trusted_keys: tuple[str, ...] = ()
 
 
 class CodeVersion(Options):
@@ -34,8 +40,12 @@ class CodeVersion(Options):
       version: of the package.
       commit: of the checkout it runs from; None outside one.
       dirty: whether that checkout has uncommitted changes; None outside one.
+      repository: where that checkout was cloned from, without credentials; None where that is no web address.
+      lock_sha256: of its `uv.lock`; None outside of a checkout.
     """
 
     version: str
     commit: str | None
     dirty: bool | None
+    repository: str | None
+    lock_sha256: Sha256 | None

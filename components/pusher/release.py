@@ -5,10 +5,15 @@
         ├── latest                      the promoted version and a newline
         └── <version>/                  never changed once it is there
             ├── manifest.json           sha256 and size of every other file (components.pusher.manifest)
+            ├── MODEL_CARD.md           the manifest in words
+            ├── provenance.json         what it was made from and by what (components.pusher.provenance)
+            ├── provenance.intoto.jsonl the same, signed; only where there is a key
+            ├── sbom.cdx.json           the environment that made it
             ├── training_statistics.pb  of the train split, for the drift of the next one
             └── ...                     the rest of the payload
 
-The version is a digest of the payload: equal releases have equal names, and a name says what it holds.
+The version is a digest of the payload: equal releases have equal names, and a name says what it holds. The manifest
+and the files that speak of it, SIDE_FILES, are no part of the payload; they are those of the run that was first.
 """
 
 import hashlib
@@ -25,6 +30,11 @@ from components.options import Options
 
 MANIFEST_NAME = "manifest.json"
 TRAINING_STATISTICS_NAME = "training_statistics.pb"
+MODEL_CARD_NAME = "MODEL_CARD.md"
+STATEMENT_NAME = "provenance.json"
+ENVELOPE_NAME = "provenance.intoto.jsonl"
+SBOM_NAME = "sbom.cdx.json"
+SIDE_FILES = (MODEL_CARD_NAME, SBOM_NAME, STATEMENT_NAME, ENVELOPE_NAME)
 LATEST_NAME = "latest"
 VERSION_DIGITS = 12
 
@@ -49,11 +59,11 @@ def check_name(what: str, name: str) -> None:
 
 
 def is_payload_path(path: str) -> bool:
-    """Whether `path` names a file below a release folder, in one spelling, and is not the manifest."""
+    """Whether `path` names a file below a release folder, in one spelling, and neither the manifest nor a side file."""
     parts = PurePosixPath(path).parts
     return (
         path == "/".join(parts)
-        and path not in ("", MANIFEST_NAME)
+        and path not in ("", MANIFEST_NAME, *SIDE_FILES)
         and parts[0] != "/"
         and ".." not in parts
         and "\\" not in path
@@ -88,7 +98,7 @@ def hash_bytes(content: bytes) -> FileDigest:
 
 
 def hash_files(folder: Path) -> dict[str, FileDigest]:
-    """Relative path, with `/`, to the digest of every file in a folder and below, the manifest left out.
+    """Relative path, with `/`, to the digest of every file of the payload in a folder and below.
 
     Raises:
       ReleaseError: on a symbolic link or anything else that is no regular file.
@@ -99,11 +109,16 @@ def hash_files(folder: Path) -> dict[str, FileDigest]:
         if path.is_symlink() or not path.is_file():
             raise ReleaseError(f"{path} is no regular file", hint="a release holds files and folders only")
         relative = path.relative_to(folder).as_posix()
-        if relative != MANIFEST_NAME:
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            digests[relative] = FileDigest(sha256=sha256, size_bytes=path.stat().st_size)
+        if relative != MANIFEST_NAME and relative not in SIDE_FILES:
+            digests[relative] = hash_file(path)
     return digests
+
+
+def hash_file(path: Path) -> FileDigest:
+    """The digest of a file on disk; raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileDigest(sha256=sha256, size_bytes=path.stat().st_size)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -122,7 +137,8 @@ def release_version(files: Mapping[str, FileDigest]) -> str:
 
     In a release folder, without this code:
 
-        find . -type f ! -path ./manifest.json -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
+        find . -type f -printf '%P\0' | grep -zEv '^(manifest|provenance|sbom|MODEL_CARD)[.]' |
+          LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
     """
     listing = "".join(f"{files[path].sha256}  {path}\n" for path in sorted(files, key=str.encode))
     return hashlib.sha256(listing.encode()).hexdigest()[:VERSION_DIGITS]

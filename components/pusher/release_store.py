@@ -17,6 +17,7 @@ from components.pusher.durable_files import staging_folder, storage_errors, writ
 from components.pusher.manifest import Manifest, find_problems, parse_manifest, read_manifest
 from components.pusher.release import (
     MANIFEST_NAME,
+    SIDE_FILES,
     FileDigest,
     check_name,
     find_differences,
@@ -144,7 +145,7 @@ class ReleaseStore(ABC):
         """One file of a release, as it is stored; raises ReleaseError if it is not there."""
         check_name("model", model)
         check_name("version", version)
-        if path != MANIFEST_NAME and not is_payload_path(path):
+        if path not in (MANIFEST_NAME, *SIDE_FILES) and not is_payload_path(path):
             raise ReleaseError(f"not a path in a release: received path={path!r}")
         content = self._read(model, version, path)
         if content is None:
@@ -164,7 +165,8 @@ class ReleaseStore(ABC):
         self.read_file(model, version, MANIFEST_NAME)
         try:
             manifest = self.read_manifest(model, version)
-            return find_problems(manifest, model, version, self._hash_files(model, version))
+            missing = [f"{path} is missing" for path in manifest.side_files if self._read(model, version, path) is None]
+            return find_problems(manifest, model, version, self._hash_files(model, version)) + missing
         except ReleaseError as error:
             return [error.message]
 
@@ -182,7 +184,7 @@ class ReleaseStore(ABC):
                 raise ReleaseError(f"{destination} is there already", expected="a new or empty folder")
             destination.parent.mkdir(parents=True, exist_ok=True)
             with staging_folder(destination.parent) as staging:
-                for path in (*manifest.files, MANIFEST_NAME):
+                for path in (*manifest.files, *manifest.side_files, MANIFEST_NAME):
                     (staging / path).parent.mkdir(parents=True, exist_ok=True)
                     write_durably(staging / path, self._read_verified(manifest, path))
                 staging.rename(destination)
@@ -190,7 +192,7 @@ class ReleaseStore(ABC):
 
     def _read_verified(self, manifest: Manifest, path: str) -> bytes:
         content = self.read_file(manifest.model, manifest.version, path)
-        if path != MANIFEST_NAME and hash_bytes(content) != manifest.files[path]:
+        if path in manifest.files and hash_bytes(content) != manifest.files[path]:
             raise ReleaseError(
                 f"{self.release_uri(manifest.model, manifest.version)}/{path} is not what the manifest says",
                 hint="see `vww releases verify`; use another release, or restore this one",
@@ -270,6 +272,7 @@ def _check_staged(model: str, version: str, staged_dir: Path) -> Manifest:
     with storage_errors(staged_dir):
         manifest = read_manifest(staged_dir)
         problems = find_problems(manifest, model, version, hash_files(staged_dir))
+        problems += [f"{path} is missing" for path in manifest.side_files if not (staged_dir / path).is_file()]
     if problems:
         raise ReleaseError(
             f"{staged_dir} cannot be published as {model}/{version}: {_summary(problems)}",

@@ -4,6 +4,8 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from components.dataset import DatasetSummary
 from components.drift import Drift
 from components.options import Options
@@ -39,6 +41,8 @@ class ReleaseFacts(Options):
       code: which code made it.
       baseline: version that was the released one when the run started.
       config_yaml: the run's resolved config.
+      initial_weights_sha256: of the weights that training started from; None where they were random.
+      tuned: what the Tuner chose, by config path; None where nothing was searched.
     """
 
     model: str
@@ -47,6 +51,8 @@ class ReleaseFacts(Options):
     code: CodeVersion
     baseline: str | None
     config_yaml: str
+    initial_weights_sha256: str | None
+    tuned: dict[str, JsonValue] | None
 
 
 def stage_release(
@@ -111,6 +117,8 @@ def stage_release(
             images=dataset.counts,
             quarantined=dataset.quarantined,
             dropped=dataset.dropped,
+            split_digest=dataset.split_digest,
+            licenses=dataset.licenses,
         ),
         drift=drift.features,
         input=report.inputs[0],
@@ -127,6 +135,9 @@ def stage_release(
         code=CodeRecord(**facts.code.model_dump()),
         run=facts.run,
         baseline=facts.baseline,
+        initial_weights_sha256=facts.initial_weights_sha256,
+        tuned=facts.tuned,
+        signing_key_id=None,
     )
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return manifest

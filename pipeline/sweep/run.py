@@ -12,9 +12,10 @@ from components import features
 from components.errors import GateError, PipelineError, VwwError
 from components.pusher.outcome import Outcome
 from components.pusher.release_store import open_store
+from pipeline.code_version import code_version
 from pipeline.console import RunView
 from pipeline.requests import RunRequest
-from pipeline.run import Worker, code_version, run_nodes, run_request, started_worker
+from pipeline.run import Worker, run_nodes, run_request, started_worker, utc_now
 from pipeline.sweep.plan import METADATA_FILE, PlannedPoint, copy_metadata, rooted
 from pipeline.sweep.results import PointResult, read_result, refusing
 from pipeline.sweep.view import PointView, SweepView
@@ -98,6 +99,7 @@ def _request(planned: PlannedPoint, run_id: str) -> RunRequest:
         released_version=open_store(config.release_uri).latest(config.name),
         code=code_version(),
         label_count=len(planned.data.label_names),
+        started_utc=utc_now(),
         initial_weights_sha256=planned.initial_weights_sha256,
         measures_refused=True,
     )

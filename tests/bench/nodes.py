@@ -39,7 +39,8 @@ def run_node(
         run_id=fingerprint,
         dataset_fingerprint=fingerprint,
         released_version=None,
-        code=CodeVersion(version="bench", commit=None, dirty=None),
+        code=CodeVersion(version="bench", commit=None, dirty=None, repository=None, lock_sha256=None),
+        started_utc="2026-11-22T03:04:05Z",
         label_count=2,
     )
     shutil.rmtree(root, ignore_errors=True)

@@ -22,6 +22,8 @@ IN_WORDS = {
         ("--direct_running_mode=in_memory", "--direct_num_workers=1"),
     ),
     "release.uri": ("`releases` below `run.root`", None),
+    "release.trusted_keys": ("`[]`", ()),
+    "data.licenses": ("`[]`", ()),
     "data.category": ("`person`", None),
     "data.label_rule": ("`slim`", None),
     "data.splits": ("0.8 train, 0.2 eval", None),

@@ -42,8 +42,8 @@ def compile_ir(tmp_path_factory):
             str(ROOT / f"pipeline/configs/{config}.yaml"),
             [*data_paths(ROOT / f"pipeline/configs/{config}.yaml"), f"run.root={root}", *overrides],
         )
-        code = CodeVersion(version="0.1.0", commit="c", dirty=False)
-        facts = RunFacts("run-1", fingerprint, released, code, label_count, weights, measures)
+        code = CodeVersion(version="0.1.0", commit="c", dirty=False, repository=None, lock_sha256=None)
+        facts = RunFacts("run-1", fingerprint, released, code, label_count, "2026-11-22T03:04:05Z", weights, measures)
         return compiler.Compiler().compile(create_pipeline(settings, facts))
 
     return compile_with

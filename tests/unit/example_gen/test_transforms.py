@@ -209,8 +209,8 @@ def test_write_examples_on_another_runner_writes_the_same(written, images, tmp_p
 
 BAD = Quarantined("image", "3", QuarantineReason.TRUNCATED, "at byte 7")
 PARTS = [
-    ShardSummary({"train": {"person": 2, "not-person": 1}}, 2**256 - 1, 1, (BAD,)),
-    ShardSummary({"train": {"person": 3}}, 5, 0, ()),
+    ShardSummary({"train": {"person": 2, "not-person": 1}}, 2**256 - 1, 1, (BAD,), 3),
+    ShardSummary({"train": {"person": 3}}, 5, 0, (), 2**256 - 2),
     ShardSummary({"eval": {"not-person": 4}}, 7, 2, ()),
     ShardSummary({"eval": {}}, 0, 0, ()),
 ]
@@ -220,7 +220,7 @@ def test_shard_summaries_add_up_in_any_order():
     totals = [sum(order, ShardSummary()) for order in itertools.permutations(PARTS)]
     assert all(total == totals[0] for total in totals)
     assert totals[0] == ShardSummary(
-        {"train": {"person": 5, "not-person": 1}, "eval": {"not-person": 4}}, 11, 3, (BAD,)
+        {"train": {"person": 5, "not-person": 1}, "eval": {"not-person": 4}}, 11, 3, (BAD,), 1
     )
 
 

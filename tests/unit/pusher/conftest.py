@@ -60,6 +60,8 @@ def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Man
             images={"train": {"not-person": 400, "person": 400}, "eval": {"not-person": 100, "person": 100}},
             quarantined={"truncated": 1},
             dropped={},
+            split_digest="5" * 64,
+            licenses=("CC BY 4.0",),
         ),
         drift=(),
         input=TensorContract(name="image", shape=(1, 96, 96, 1), dtype="int8", scale=2 / 255, zero_point=-1),
@@ -80,9 +82,12 @@ def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Man
         golden=GoldenRecord(flatbuffer="person_detect.tflite", source_ids=("7", "8"), labels=(0, 1)),
         calibration=CalibrationRecord(seed=0, count=2, source_ids=("139", "285"), digest="c" * 64),
         stack={"tensorflow": "2.21.0"},
-        code=CodeRecord(version="0.1.0", commit=None, dirty=None),
-        run=RunRecord(pipeline_run_id="20261122T030405", root="runs/demo"),
+        code=CodeRecord(version="0.1.0", commit=None, dirty=None, repository=None, lock_sha256=None),
+        run=RunRecord(pipeline_run_id="20261122T030405", root="runs/demo", started_utc="2026-11-22T03:00:00Z"),
         baseline=None,
+        initial_weights_sha256=None,
+        tuned=None,
+        signing_key_id=None,
     )
 
 
@@ -112,7 +117,10 @@ def stage(tmp_path: Path) -> Callable[..., Staged]:
             (folder / path).write_bytes(content)
         files = hash_files(folder)
         version = release_version(files)
-        (folder / MANIFEST_NAME).write_text(make_manifest(model, files, version).to_json())
+        staged = make_manifest(model, files, version)
+        for name in staged.side_files:
+            (folder / name).write_text(f"{name} of {version}\n")
+        (folder / MANIFEST_NAME).write_text(staged.to_json())
         return Staged(model, version, folder)
 
     return stage_payload

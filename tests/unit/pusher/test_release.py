@@ -5,6 +5,7 @@ import pytest
 from components.errors import ReleaseError
 from components.pusher.release import (
     MANIFEST_NAME,
+    SIDE_FILES,
     VERSION_DIGITS,
     FileDigest,
     hash_bytes,
@@ -14,8 +15,8 @@ from components.pusher.release import (
 )
 
 
-def test_hash_files_finds_every_file_but_the_manifest(tmp_path):
-    for path in ("b.txt", "a/b.txt", ".hidden", f"a/{MANIFEST_NAME}", MANIFEST_NAME):
+def test_hash_files_finds_every_file_but_the_manifest_and_those_that_speak_of_it(tmp_path):
+    for path in ("b.txt", "a/b.txt", ".hidden", f"a/{MANIFEST_NAME}", MANIFEST_NAME, *SIDE_FILES):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(path)
     (tmp_path / "empty").mkdir()
@@ -33,10 +34,10 @@ def test_hash_files_symbolic_link_is_refused(tmp_path, target):
 
 
 def test_release_version_is_what_sha256sum_says(tmp_path):
-    for path in ("z.txt", "B.txt", "a b.txt", "ä.txt", "sub/a.txt", f"sub/{MANIFEST_NAME}", MANIFEST_NAME):
+    for path in ("z.txt", "B.txt", "a b.txt", "ä.txt", "sub/a.txt", f"sub/{MANIFEST_NAME}", MANIFEST_NAME, *SIDE_FILES):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(path)
-    (command,) = [line.strip() for line in (release_version.__doc__ or "").splitlines() if "sha256sum |" in line]
+    _, _, command = (release_version.__doc__ or "").partition("without this code:")
     printed = subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert release_version(hash_files(tmp_path)) == printed[:VERSION_DIGITS]
 
@@ -55,7 +56,24 @@ def test_is_payload_path_inside_the_release_holds(path):
 
 @pytest.mark.parametrize(
     "path",
-    ["", ".", "..", "../a", "a/../b", "a/..", "/a", "//a", "a//b", "./a", "a/", "a\\b", "a\nb", "a\0", MANIFEST_NAME],
+    [
+        "",
+        ".",
+        "..",
+        "../a",
+        "a/../b",
+        "a/..",
+        "/a",
+        "//a",
+        "a//b",
+        "./a",
+        "a/",
+        "a\\b",
+        "a\nb",
+        "a\0",
+        MANIFEST_NAME,
+        *SIDE_FILES,
+    ],
 )
 def test_is_payload_path_outside_or_ambiguous_does_not_hold(path):
     assert not is_payload_path(path)

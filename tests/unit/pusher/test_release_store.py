@@ -86,9 +86,9 @@ def test_verify_names_each_problem(store, stage, tamper, damage, problem):
 def test_verify_release_in_wrong_place_names_its_own(store, stage, tamper):
     staged = stage()
     store.publish(*staged)
-    for path in ("mark.txt", "labels.txt", "person_detect.tflite", "saved_model/variables/variables.index"):
-        tamper(f"{staged.model}/moved/{path}", (staged.folder / path).read_bytes())
-    tamper(f"{staged.model}/moved/{MANIFEST_NAME}", (staged.folder / MANIFEST_NAME).read_bytes())
+    for file in staged.folder.rglob("*"):
+        if file.is_file():
+            tamper(f"{staged.model}/moved/{file.relative_to(staged.folder)}", file.read_bytes())
     assert store.verify(staged.model, "moved") == [
         f"the manifest is that of {staged.model}/{staged.version}",
         f"the manifest's files make version {staged.version}",

@@ -22,6 +22,8 @@ DATASET = DatasetSummary(
     quarantined={},
     dropped={},
     reencoded=0,
+    split_digest="5" * 64,
+    licenses=(),
 )
 
 
