@@ -23,6 +23,7 @@ class DatasetSummary(Options):
       label_rule: id of the labelling rule.
       label_rule_version: version of that rule.
       label_rule_digest: SHA-256 of the rule's parameters.
+      label_rule_in_words: what the rule asks.
       counts: examples per split and label name.
       digest: order-free SHA-256 sum over all examples and their splits.
       fingerprint: SHA-256 over the annotations file and the images' names, sizes and times.
@@ -38,6 +39,7 @@ class DatasetSummary(Options):
     label_rule: str
     label_rule_version: int
     label_rule_digest: str
+    label_rule_in_words: str
     counts: dict[str, dict[str, int]]
     digest: str
     fingerprint: str

@@ -16,6 +16,7 @@ from typing import IO
 from components.errors import ConfigError, PipelineError, StorageError, VwwError
 from components.example_gen.plan import DatasetPlan, plan_dataset
 from components.pusher.outcome import Outcome
+from components.pusher.provenance.trust import check_keys, check_provenance
 from components.pusher.release_store import open_store
 from components.trainer.weights_file import fingerprint_weights
 from pipeline.code_version import code_version
@@ -38,18 +39,22 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
       worker: started by the caller, who may have had something to prepare meanwhile.
 
     Raises:
-      VwwError: if the data, initial weights, the release store or a node stops the run.
+      VwwError: if keys, the data, initial weights, the release store or a node stops the run.
     """
     started_utc = utc_now()
+    trusted = check_keys(config.release)
     initial_weights_sha256 = fingerprint_weights(config.trainer, config.transform.side)
     plan = look_at_data(config, view)
     store = open_store(config.release_uri)
     store.check_usable(config.name)
+    released_version = store.latest(config.name)
+    if trusted and released_version is not None:
+        check_provenance(store, store.read_manifest(config.name, released_version), trusted)
     request = RunRequest(
         config=config,
         run_id=worker.run_id,
         dataset_fingerprint=plan.fingerprint,
-        released_version=store.latest(config.name),
+        released_version=released_version,
         code=code_version(),
         label_count=len(plan.label_names),
         started_utc=started_utc,

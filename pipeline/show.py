@@ -171,13 +171,24 @@ def show_release(uri: str, model: str, version: str, *, as_json: bool) -> None:
     _print_manifest(manifest, store.release_uri(model, version), is_latest=store.latest(model) == version)
 
 
-def verify_release(uri: str, model: str, version: str) -> None:
-    """Checks a release's files, and that its flatbuffer answers the golden vectors as it did; says so, or raises.
+def verify_release(uri: str, model: str, version: str, *, keys: tuple[str, ...]) -> None:
+    """Checks a release's files, where they came from, and that its flatbuffer answers the golden vectors as it did.
+
+    Args:
+      uri: the release store.
+      model: folder in it.
+      version: one, or `latest`.
+      keys: files of public keys, of which one must have signed the release; empty asks for none.
 
     Raises:
+      ConfigError: if a key cannot be used.
       ReleaseError: naming everything that is wrong.
     """
+    from components.pusher.provenance.keys import read_public_key
+    from components.pusher.provenance.trust import check_provenance
     from components.pusher.verification import verify_golden
+
+    trusted = tuple(read_public_key(Path(key), "--key") for key in keys)
 
     version = _resolve(uri, model, version)
     store = open_store(uri)
@@ -190,6 +201,9 @@ def verify_release(uri: str, model: str, version: str) -> None:
         )
     manifest, uri = store.read_manifest(model, version), store.release_uri(model, version)
     sys.stdout.write(f"{uri}: {len(manifest.files)} files as the manifest says\n")
+    check_provenance(store, manifest, trusted)
+    signed = _signature(manifest, is_checked=bool(trusted))
+    sys.stdout.write(f"{uri}: the provenance statement speaks of these files; {signed}\n")
     problems = verify_golden(store, manifest, time_limit_s=_TFLM_TIME_LIMIT_S)
     if problems:
         raise ReleaseError(
@@ -198,6 +212,12 @@ def verify_release(uri: str, model: str, version: str) -> None:
             hint="use the tflite-micro version of the manifest's stack, or another release",
         )
     sys.stdout.write(f"{uri}: {len(manifest.golden.labels)} golden vectors answered as before\n")
+
+
+def _signature(manifest: Manifest, *, is_checked: bool) -> str:
+    if manifest.signing_key_id is None:
+        return "not signed"
+    return f"signed by key {manifest.signing_key_id[:12]}" + ("" if is_checked else ", which --key would check")
 
 
 def _resolve(uri: str, model: str, version: str) -> str:
@@ -229,6 +249,7 @@ def _print_manifest(manifest: Manifest, uri: str, *, is_latest: bool) -> None:
         "calibration": f"{manifest.calibration.count} training images, seed {manifest.calibration.seed}",
         "pixel contract": manifest.pixel_contract,
         "baseline": "none, the first" if manifest.baseline is None else manifest.baseline,
+        "signature": _signature(manifest, is_checked=False),
     }
     print_table(f"{manifest.model} {manifest.version}", ["", ""], rows.items())
     _print_drift(manifest.drift)

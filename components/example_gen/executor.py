@@ -84,6 +84,7 @@ def _summarize(
         label_rule=plan.rule.id,
         label_rule_version=plan.rule.version,
         label_rule_digest=plan.rule.digest(),
+        label_rule_in_words=plan.rule.in_words(),
         counts={
             split: {name: written.counts.get(split, {}).get(name, 0) for name in plan.label_names}
             for split in plan.counts

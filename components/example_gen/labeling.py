@@ -85,6 +85,20 @@ class LabelRule:
     parameters: RuleParameters | None
     source: str
 
+    def in_words(self) -> str:
+        """What the rule asks, as one sentence without a capital or a full stop."""
+        if self.parameters is None:
+            return "the folder that an image lies in is its label"
+        given = self.parameters
+        area = "segmentation mask (COCO's `area`)" if given.quantity is Quantity.MASK_AREA else "bounding box"
+        objects = f"objects' {area} areas together cover" if given.sums else f"largest object's {area} covers"
+        small = "is left out" if given.small_only is SmallOnly.DROP else "counts as one without objects"
+        return (
+            f"an image has a category's label if its {objects} {'at least' if given.inclusive else 'more than'}"
+            f" {given.min_area_fraction:.6g} of the image; crowd annotations {'' if given.crowds else 'do not '}count;"
+            f" an image with smaller objects only {small}"
+        )
+
     def digest(self) -> str:
         """SHA-256, in hex, of the rule's canonical JSON."""
         parameters = None if self.parameters is None else self.parameters.model_dump(mode="json")

@@ -25,6 +25,7 @@ from components.pusher.judgement import Judgement, int8_gates, judge
 from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Promotion
+from components.pusher.release import MANIFEST_NAME, hash_bytes
 from components.pusher.release_store import open_store
 from components.pusher.staging import ReleaseFacts, stage_release
 from components.pusher.training_statistics import canonical_statistics
@@ -101,6 +102,8 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         if outcome.promotion is not None:
             pushed.set_string_custom_property("pushed_destination", outcome.promotion.uri)
             pushed.set_string_custom_property("pushed_version", outcome.promotion.version)
+            for key in ("manifest_sha256", "flatbuffer_sha256"):
+                pushed.set_string_custom_property(key, getattr(outcome.promotion, key))
 
     def _judge(self, job: PushJob, outcome: Outcome, input_dict: dict[str, Any], pushed_dir: Path) -> Outcome:
         """What becomes of a candidate whose int8 flatbuffer is to be measured."""
@@ -174,7 +177,14 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             )
             published = store.publish(job.model, manifest.version, Path(folder))
         store.point_latest(job.model, manifest.version, expected_previous=job.baseline)
-        return Promotion(uri=published.uri, version=manifest.version, already_released=published.already_published)
+        return Promotion(
+            uri=published.uri,
+            version=manifest.version,
+            # Where the release had been there before, the manifest is that of the run that made it.
+            manifest_sha256=hash_bytes(store.read_file(job.model, manifest.version, MANIFEST_NAME)).sha256,
+            flatbuffer_sha256=manifest.files[manifest.golden.flatbuffer].sha256,
+            already_released=published.already_published,
+        )
 
 
 def _read_drift(anomalies_uri: str) -> Drift:

@@ -35,11 +35,12 @@ UtcTime = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 
 
 class LabelRuleId(Options):
-    """Which label rule was applied, by name, version and digest of its definition."""
+    """Which label rule was applied, by name, version and digest of its definition, and what it asks in words."""
 
     id: str
     version: int
     digest: Sha256
+    in_words: str
 
 
 class DatasetRecord(Options):

@@ -11,6 +11,7 @@ from components.dataset import DatasetSummary
 from components.drift import Drift
 from components.options import Options
 from components.pusher.manifest import Footprint, Metrics, ParityRecord
+from components.pusher.release import Sha256
 from components.verdicts import Verdict
 
 OUTCOME_FILE = "outcome.json"
@@ -23,11 +24,15 @@ class Promotion(Options):
     Attributes:
       uri: its folder.
       version: its version.
+      manifest_sha256: of its manifest.
+      flatbuffer_sha256: of the flatbuffer that was judged.
       already_released: whether the same files had been released before.
     """
 
     uri: str
     version: str
+    manifest_sha256: Sha256
+    flatbuffer_sha256: Sha256
     already_released: bool
 
 

@@ -21,6 +21,8 @@ from components.pusher.manifest import (
     RunRecord,
 )
 from components.pusher.options import CodeVersion, ReleaseOptions
+from components.pusher.provenance.keys import read_signer
+from components.pusher.provenance.side_files import write_side_files
 from components.pusher.release import MANIFEST_NAME, TRAINING_STATISTICS_NAME, hash_files, release_version
 from components.verdicts import Gate
 
@@ -101,6 +103,7 @@ def stage_release(
         (folder / name).write_bytes(content)
     shutil.copytree(saved_model_dir, folder / "saved_model")
     digests = hash_files(folder)
+    signer = None if options.signing_key is None else read_signer(Path(options.signing_key))
     manifest = Manifest(
         model=facts.model,
         version=release_version(digests),
@@ -108,7 +111,10 @@ def stage_release(
         files=digests,
         labels=dataset.label_names,
         label_rule=LabelRuleId(
-            id=dataset.label_rule, version=dataset.label_rule_version, digest=dataset.label_rule_digest
+            id=dataset.label_rule,
+            version=dataset.label_rule_version,
+            digest=dataset.label_rule_digest,
+            in_words=dataset.label_rule_in_words,
         ),
         positive=dataset.positive,
         dataset=DatasetRecord(
@@ -137,7 +143,8 @@ def stage_release(
         baseline=facts.baseline,
         initial_weights_sha256=facts.initial_weights_sha256,
         tuned=facts.tuned,
-        signing_key_id=None,
+        signing_key_id=None if signer is None else signer.public_key.keyid,
     )
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    write_side_files(folder, manifest, signer)
     return manifest

@@ -153,7 +153,12 @@ def test_manifest_calibration_images_are_train_images_and_balanced(released, pla
 
 def test_manifest_says_which_code_rule_and_stack_made_it(released, plan):
     manifest = released.manifest
-    assert manifest["label_rule"] == {"id": "slim", "version": plan.rule.version, "digest": plan.rule.digest()}
+    assert manifest["label_rule"] == {
+        "id": "slim",
+        "version": plan.rule.version,
+        "digest": plan.rule.digest(),
+        "in_words": plan.rule.in_words(),
+    }
     assert (manifest["positive"], manifest["labels"]) == ("person", ["not-person", "person"])
     assert {"tfx", "tensorflow", "keras", "ai-edge-litert", "tflite-micro"} <= set(manifest["stack"])
     assert manifest["run"]["root"] == str(released.root)

@@ -45,7 +45,9 @@ def generate_key(path: Path) -> SSlibKey:
             public_path, private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), 0o644
         )
     except OSError as error:
-        raise StorageError(f"{error.filename}: {error.strerror}", hint="name a file in a folder you may write") from error
+        raise StorageError(
+            f"{error.filename}: {error.strerror}", hint="name a file in a folder you may write"
+        ) from error
     return SSlibKey.from_crypto(private.public_key())
 
 

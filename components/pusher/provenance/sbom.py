@@ -62,8 +62,8 @@ def _component(name: str, package: metadata.Distribution) -> Component:
 
 def _licenses(package: metadata.Distribution) -> list[License]:
     """What the package says of itself, where that is a name and not a whole text."""
-    stated = package.metadata.get("License-Expression") or package.metadata.get("License") or ""
-    name = stated.strip()
+    stated = package.metadata.json
+    name = str(stated.get("license_expression") or stated.get("license") or "").strip()
     if not name or name == "UNKNOWN" or "\n" in name or len(name) > _LICENSE_NAME_LENGTH:
         return []
     return [LicenseFactory().make_from_string(name)]

@@ -95,7 +95,11 @@ def _materials(manifest: Manifest) -> list[dict[str, Any]]:
             "annotations": {"fingerprint": dataset.fingerprint, "images": dataset.images},
         },
         {"name": "split", "digest": {"vwwSplitSum": dataset.split_digest}},
-        {"name": "label-rule", "digest": {"sha256": rule.digest}, "annotations": {"id": rule.id, "version": rule.version}},
+        {
+            "name": "label-rule",
+            "digest": {"sha256": rule.digest},
+            "annotations": {"id": rule.id, "version": rule.version},
+        },
         {"name": "calibration", "digest": {"sha256": manifest.calibration.digest}},
     ]
     if code.commit is not None:

@@ -52,7 +52,7 @@ def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Man
         created_utc="2026-11-22T03:04:05Z",
         files=files,
         labels=("not-person", "person"),
-        label_rule=LabelRuleId(id="slim", version=1, digest="0" * 64),
+        label_rule=LabelRuleId(id="slim", version=1, digest="0" * 64, in_words="an image has a label if it shows it"),
         positive="person",
         dataset=DatasetRecord(
             digest="d" * 64,

@@ -16,6 +16,7 @@ DATASET = DatasetSummary(
     label_rule="slim",
     label_rule_version=1,
     label_rule_digest="0" * 64,
+    label_rule_in_words="a rule",
     counts={"eval": {"a": 50, "b": 50}},
     digest="d",
     fingerprint="f",

@@ -1,0 +1,61 @@
+"""The model card: a release's manifest in words, for those who decide whether to use the model."""
+
+import functools
+from pathlib import Path
+
+import jinja2
+
+from components.features import SPLITS
+from components.intervals import Interval, wilson_interval
+from components.pusher.manifest import Manifest, Metrics
+
+_TEMPLATE = "model_card.md.jinja"
+
+
+def render_model_card(manifest: Manifest) -> str:
+    """Markdown, a function of the manifest alone: equal manifests give equal cards."""
+    template = _templates().get_template(_TEMPLATE)
+    return template.render(release=manifest, splits=SPLITS, measured=_measured(manifest))
+
+
+def _measured(manifest: Manifest) -> list[tuple[str, Metrics, Interval]]:
+    """Every measurement: the model and the split, the metrics, and the 95 % interval of the accuracy."""
+    return [
+        (f"{kind}, {split}", metrics[split], wilson_interval(metrics[split].accuracy, metrics[split].examples))
+        for kind, metrics in (("float", manifest.float_metrics), ("int8", manifest.int8_metrics))
+        for split in SPLITS
+        if split in metrics
+    ]
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - the output is Markdown; `cell` escapes what users wrote
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(cell=_cell, count=_count, figure=_figure, share=_share)
+    return environment
+
+
+def _cell(text: str) -> str:
+    """Text that stays in its place of a table or a sentence, whatever its author wrote."""
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in " ".join(text.split()))
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,75 @@
+"""Two keys, and releases with real side files in a store."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.pusher.manifest import Manifest
+from components.pusher.provenance.keys import generate_key, read_public_key, read_signer
+from components.pusher.provenance.side_files import write_side_files
+from components.pusher.release import MANIFEST_NAME, hash_files, release_version
+from components.pusher.release_store import ReleaseStore, open_store
+
+CONFIG = b"name: person_detect\n"
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory) -> Path:
+    """An Ed25519 private key, its public half beside it."""
+    path = tmp_path_factory.mktemp("key") / "release.key"
+    generate_key(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def other_key_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("other-key") / "other.key"
+    generate_key(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def public_key():
+    """The public half of a key file."""
+    return lambda path: read_public_key(path.with_name(path.name + ".pub"))
+
+
+@pytest.fixture
+def local_store(tmp_path) -> ReleaseStore:
+    return open_store(str(tmp_path / "releases"))
+
+
+@pytest.fixture
+def publish(tmp_path, local_store, stage) -> Callable[..., Manifest]:
+    """Publishes a release with real side files, signed by a key file or not."""
+
+    def publish_marked(mark: str, signing_key: Path | None = None) -> Manifest:
+        staged = stage(payload={"config.yaml": CONFIG, "labels.txt": b"not-person\nperson\n"}, mark=mark)
+        for name in staged.folder.iterdir():
+            if name.name in {"MODEL_CARD.md", "provenance.json", "sbom.cdx.json"}:
+                name.unlink()
+        files = hash_files(staged.folder)
+        signer = None if signing_key is None else read_signer(signing_key)
+        text = (staged.folder / MANIFEST_NAME).read_text()
+        key_id = None if signer is None else signer.public_key.keyid
+        manifest = Manifest.from_json(text).model_copy(update={"signing_key_id": key_id})
+        (staged.folder / MANIFEST_NAME).write_text(manifest.to_json())
+        write_side_files(staged.folder, manifest, signer)
+        assert release_version(files) == manifest.version
+        local_store.publish(staged.model, manifest.version, staged.folder)
+        return manifest
+
+    return publish_marked
+
+
+@pytest.fixture
+def overwrite(local_store) -> Callable[[Manifest, str, bytes], None]:
+    """Writes over a file of a published release, behind the store's back."""
+
+    def write(manifest: Manifest, name: str, content: bytes) -> None:
+        path = Path(local_store.release_uri(manifest.model, manifest.version)) / name
+        path.chmod(0o644)
+        path.write_bytes(content)
+
+    return write

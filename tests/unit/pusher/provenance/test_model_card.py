@@ -1,0 +1,62 @@
+import pytest
+
+from components.drift import Distance, FeatureDrift
+from components.pusher.manifest import CodeRecord, Manifest
+from components.pusher.provenance.model_card import render_model_card
+
+
+def test_model_card_reads_as_it_did(golden, manifest):
+    golden("model_card.md", render_model_card(manifest))
+
+
+def test_model_card_of_equal_manifests_is_the_same(manifest):
+    assert render_model_card(Manifest.from_json(manifest.to_json())) == render_model_card(manifest)
+
+
+def test_model_card_of_no_positive_label_speaks_of_all(manifest):
+    images = {"train": {"cat": 3, "dog|": 4, "none": 5}}
+    card = render_model_card(
+        manifest.model_copy(
+            update={
+                "labels": ("none", "cat", "dog|"),
+                "positive": None,
+                "dataset": manifest.dataset.model_copy(update={"images": images, "licenses": ()}),
+            }
+        )
+    )
+    assert "(none, cat, dog\\|)" in card
+    assert "| train | 12 | 5 | 3 | 4 |" in card
+    assert "To tell which of the labels" in card
+    assert "Licences: not stated" in card
+
+
+def test_model_card_text_of_users_stays_in_its_place(manifest):
+    name = "a | b\n# Heading\n<script>"
+    card = render_model_card(
+        manifest.model_copy(
+            update={"positive": name, "dataset": manifest.dataset.model_copy(update={"licenses": (name,)})}
+        )
+    )
+    assert "\n# Heading" not in card
+    assert "<script>" not in card.replace("\\<script\\>", "")
+
+
+@pytest.mark.parametrize(
+    ("commit", "dirty", "words"),
+    [(None, None, "was no checkout"), ("0123456789abcdef" * 2, True, "uncommitted changes over commit `0123456789ab`")],
+)
+def test_model_card_code_that_nobody_can_check_out_is_a_limit(manifest, commit, dirty, words):
+    code = CodeRecord(version="0.1.0", commit=commit, dirty=dirty, repository=None, lock_sha256=None)
+    assert words in render_model_card(manifest.model_copy(update={"code": code}))
+
+
+def test_model_card_says_how_far_the_data_has_moved(manifest):
+    drift = (FeatureDrift(feature="brightness", distance=Distance.JENSEN_SHANNON, value=0.125, limit=None),)
+    card = render_model_card(manifest.model_copy(update={"drift": drift, "baseline": "0123456789ab"}))
+    assert "Moved from the training data of release 0123456789ab: brightness 0.125 (" in card
+
+
+def test_model_card_signed_release_says_by_which_key(manifest):
+    card = render_model_card(manifest.model_copy(update={"signing_key_id": "abcdef012345" + "0" * 52}))
+    assert "its signature by the key `abcdef012345`" in card
+    assert "--key PUBLIC_KEY" in card

@@ -1,0 +1,45 @@
+import pytest
+
+from components.errors import ConfigError, ReleaseError
+from components.pusher.options import ReleaseOptions
+from components.pusher.provenance.trust import check_keys, check_provenance
+
+
+def options(signing_key=None, *trusted):
+    return ReleaseOptions(
+        signing_key=None if signing_key is None else str(signing_key),
+        trusted_keys=tuple(f"{key}.pub" for key in trusted),
+    )
+
+
+def test_check_keys_nothing_configured_trusts_nobody_and_asks_nothing():
+    assert check_keys(options()) == ()
+
+
+def test_check_keys_own_key_among_the_trusted_gives_them(key_file, other_key_file, public_key):
+    trusted = check_keys(options(key_file, other_key_file, key_file))
+    assert trusted == (public_key(other_key_file), public_key(key_file))
+
+
+def test_check_keys_signing_key_that_would_not_be_trusted_is_refused(key_file, other_key_file):
+    with pytest.raises(ConfigError, match=r"is not one of release\.trusted_keys"):
+        check_keys(options(key_file, other_key_file))
+
+
+def test_check_keys_trusted_keys_without_one_to_sign_with_are_refused(key_file):
+    with pytest.raises(ConfigError, match="names no key to sign with"):
+        check_keys(options(None, key_file))
+
+
+def test_check_keys_unusable_signing_key_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"release\.signing_key: cannot read"):
+        check_keys(options(tmp_path / "missing"))
+
+
+def test_check_provenance_unsigned_release_under_a_key_is_refused(publish, local_store, key_file, public_key):
+    with pytest.raises(ReleaseError, match=r"cannot be trusted: it is not signed(.|\n)*signed by key [0-9a-f]{12}"):
+        check_provenance(local_store, publish("a"), (public_key(key_file),))
+
+
+def test_check_provenance_signed_release_is_taken(publish, local_store, key_file, other_key_file, public_key):
+    check_provenance(local_store, publish("a", key_file), (public_key(other_key_file), public_key(key_file)))
