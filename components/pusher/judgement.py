@@ -1,6 +1,5 @@
 """Converts the blessed float model to the int8 flatbuffer that would ship, and judges that very file."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,15 @@ import numpy.typing as npt
 
 from components import features, pixels, progress
 from components.gate_options import Int8Gates
-from components.pusher.manifest import CalibrationRecord, Footprint, Metrics, ParityRecord
+from components.pusher.calibration import Calibration, convert_calibrated, draw_calibration
+from components.pusher.manifest import Footprint, Metrics, ParityRecord
 from components.pusher.options import ReleaseOptions
 from components.quantization.budget import budget_gates
 from components.quantization.compare import compare_outputs
-from components.quantization.convert import convert_full_integer
 from components.quantization.golden import Golden, select_golden
 from components.quantization.inspect import FlatbufferReport, inspect_flatbuffer
 from components.quantization.metrics import classifier_metrics, dequantize
 from components.quantization.reference import run_reference
-from components.quantization.representative_dataset import pin_input_range, select_calibration
 from components.quantization.tflm import TflmRun, run_under_tflm
 from components.transformed_examples import read_index, read_rasters
 from components.verdicts import Comparison, Gate
@@ -46,7 +44,7 @@ class Judgement:
 
     flatbuffer: bytes
     report: FlatbufferReport
-    calibration: CalibrationRecord
+    calibration: Calibration
     float_accuracy: float
     metrics: dict[str, Metrics]
     tflm: TflmRun
@@ -87,11 +85,11 @@ def judge(
       seed: which images calibrate.
 
     Raises:
+      DataError: if the training images cannot calibrate.
       ModelError: if the model cannot be converted as the pixel contract asks.
     """
-    calibration_rasters, calibration = _calibration(files[features.TRAIN], shape, options.calibration_images, seed)
-    images = pin_input_range(pixels.normalize(calibration_rasters.astype(np.float32)))
-    flatbuffer = convert_full_integer(saved_model_dir, features.PIXELS_SIGNATURE, images)
+    calibration = draw_calibration(files, shape, options.calibration_images, seed)
+    flatbuffer = convert_calibrated(saved_model_dir, calibration.rasters)
     report = inspect_flatbuffer(flatbuffer)
     rasters, labels = _load(files[features.EVAL], shape)
     codes = pixels.quantize(rasters)
@@ -139,26 +137,6 @@ def int8_gates(judgement: Judgement, limits: Int8Gates) -> tuple[Gate, ...]:
             note="TFLite Micro gave none" if parity is None else None,
         ),
     )
-
-
-def _calibration(
-    files: Sequence[str], shape: tuple[int, int, int], count: int, seed: int
-) -> tuple[Rasters, CalibrationRecord]:
-    """The calibration rasters in the order in which they are fed, and the record of them."""
-    source_ids, labels = read_index(files)
-    chosen = select_calibration(source_ids, labels.tolist(), count, seed)
-    place = {int(index): position for position, index in enumerate(chosen)}
-    rasters = np.empty((len(chosen), *shape), np.uint8)
-    for index, (raster, _) in enumerate(read_rasters(files, shape).as_numpy_iterator()):
-        if index in place:
-            rasters[place[index]] = raster
-    record = CalibrationRecord(
-        seed=seed,
-        count=len(chosen),
-        source_ids=tuple(source_ids[index] for index in chosen),
-        digest=hashlib.sha256(rasters.tobytes()).hexdigest(),
-    )
-    return rasters, record
 
 
 def _first(chosen: list[int], available: int, count: int) -> list[int]:

@@ -10,6 +10,7 @@ from components.dataset import DatasetSummary
 from components.drift import Drift
 from components.options import Options
 from components.pusher.c_bundle.render import BundleSpec, render_bundle
+from components.pusher.calibration import CALIBRATION_NAME, encode_calibration
 from components.pusher.judgement import Judgement
 from components.pusher.manifest import (
     CodeRecord,
@@ -95,6 +96,7 @@ def stage_release(
     files = render_bundle(bundle) | {
         flatbuffer_name: judgement.flatbuffer,
         **golden.files(),
+        CALIBRATION_NAME: encode_calibration(judgement.calibration.rasters),
         "labels.txt": "".join(f"{name}\n" for name in dataset.label_names).encode(),
         "config.yaml": facts.config_yaml.encode(),
         TRAINING_STATISTICS_NAME: training_statistics,
@@ -136,7 +138,7 @@ def stage_release(
         footprint=footprint,
         parity=parity,
         golden=GoldenRecord(flatbuffer=flatbuffer_name, source_ids=golden.source_ids, labels=golden.labels),
-        calibration=judgement.calibration,
+        calibration=judgement.calibration.record,
         stack={package: metadata.version(package) for package in STACK},
         code=CodeRecord(**facts.code.model_dump()),
         run=facts.run,

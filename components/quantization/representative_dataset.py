@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,34 @@ def select_calibration(
         turns.append((served[labels[index]], digests[index], index))
         served[labels[index]] += 1
     return np.array([index for *_, index in sorted(turns)[:count]], np.int64)
+
+
+def check_calibration(source_ids: Sequence[str], labels: Sequence[int], held_out: Mapping[str, Iterable[str]]) -> None:
+    """Checks that the images which set the model's scales show more than one label and judge nothing.
+
+    Args:
+      source_ids: of the calibration images.
+      labels: their label ids.
+      held_out: image ids by split, of the splits that the model is judged on.
+
+    Raises:
+      DataError: when all images have one label, or one of them stands in a split of `held_out`.
+    """
+    if len(set(labels)) < 2:
+        raise DataError(
+            f"the {len(labels)} calibration images show one label only: received label id {labels[0]}.",
+            expected="images of at least two labels, since scales that one label sets clip what the others look like",
+            hint="look at the labels of the train split; release.calibration_images has to be at least their number",
+        )
+    chosen = set(source_ids)
+    for split, ids in held_out.items():
+        shared = sorted(chosen.intersection(ids))
+        if shared:
+            raise DataError(
+                f"{len(shared)} calibration images stand in the {split} split as well, such as {shared[0]!r}.",
+                expected="calibration by training images that no split holds which the model is judged on",
+                hint="run ExampleGen again: its splits never share an image",
+            )
 
 
 def pin_input_range(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -29,11 +29,10 @@ def _model(op="SOFTMAX", dtype="INT8"):
         if dtype == "INT8":
             tensor.quantization = schema.QuantizationParametersT()
             tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [zero_point]
-    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, op)
-    operator.builtinOptionsType, operator.builtinOptions = (
-        schema.BuiltinOptions.SoftmaxOptions,
-        schema.SoftmaxOptionsT(),
-    )
+    code.builtinCode = getattr(schema.BuiltinOperator, op)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    operator.builtinOptionsType = schema.BuiltinOptions.SoftmaxOptions
+    operator.builtinOptions = schema.SoftmaxOptionsT()
     operator.builtinOptions.beta, operator.inputs, operator.outputs = 1.0, [0], [1]
     graph.operators, graph.inputs, graph.outputs = [operator], [0], [1]
     model.operatorCodes, model.subgraphs = [code], [graph]

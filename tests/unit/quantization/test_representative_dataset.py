@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from components.errors import DataError
-from components.quantization.representative_dataset import pin_input_range, select_calibration
+from components.quantization.representative_dataset import (
+    check_calibration,
+    pin_input_range,
+    select_calibration,
+)
 
 
 def _ids(count):
@@ -60,6 +64,23 @@ def test_select_calibration_of_unusable_input_is_refused(ids, count, message):
     with pytest.raises(DataError, match=message) as caught:
         select_calibration(ids, [0] * len(ids), count, seed=0)
     assert caught.value.hint is not None
+
+
+def test_check_calibration_of_two_labels_that_judge_nothing_passes():
+    check_calibration(["1", "2"], [0, 1], {"eval": ["3"], "test": []})
+
+
+def test_check_calibration_of_one_label_is_refused():
+    with pytest.raises(DataError, match="3 calibration images show one label only: received label id 1") as caught:
+        check_calibration(["1", "2", "3"], [1, 1, 1], {})
+    assert "calibration_images" in caught.value.hint
+
+
+@pytest.mark.parametrize("split", ["eval", "test"])
+def test_check_calibration_with_images_of_another_split_is_refused(split):
+    held_out = {"eval": ["7"], "test": ["8"]} | {split: ["7", "2", "9"]}
+    with pytest.raises(DataError, match=f"1 calibration images stand in the {split} split as well, such as '2'"):
+        check_calibration(["1", "2", "3"], [0, 1, 1], held_out)
 
 
 def test_pin_input_range_appends_black_and_white():
