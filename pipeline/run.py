@@ -15,9 +15,10 @@ from typing import IO
 
 from components.errors import ConfigError, PipelineError, StorageError, VwwError
 from components.example_gen.plan import DatasetPlan, plan_dataset
+from components.pusher.channels import Channel
 from components.pusher.outcome import Outcome
 from components.pusher.provenance.trust import check_keys, check_provenance
-from components.pusher.release_store import open_store
+from components.pusher.stores import open_store
 from components.trainer.weights_file import fingerprint_weights
 from pipeline.code_version import code_version
 from pipeline.config import RunConfig
@@ -47,7 +48,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
     plan = look_at_data(config, view)
     store = open_store(config.release_uri)
     store.check_usable(config.name)
-    released_version = store.latest(config.name)
+    released_version = store.channels(config.name).held(Channel.STAGING)
     if trusted and released_version is not None:
         check_provenance(store, store.read_manifest(config.name, released_version), trusted)
     request = RunRequest(

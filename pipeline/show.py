@@ -1,16 +1,16 @@
-"""Tables and JSON on stdout: outcomes, flatbuffers, releases."""
+"""Tables and JSON on stdout: outcomes, flatbuffers, manifests."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.drift import FeatureDrift
-from components.errors import ModelError, ReleaseError
+from components.errors import ModelError
 from components.example_gen.labeling import NOT_ANNOTATED
 from components.features import EVAL
 from components.intervals import wilson_interval
 from components.pusher.manifest import Manifest, Metrics
 from components.pusher.outcome import Outcome
-from components.pusher.release_store import open_store
 from components.quantization.contracts import TensorContract
 from components.quantization.inspect import OpUse
 from components.verdicts import Gate
@@ -134,112 +134,20 @@ def _interval(accuracy: float | None, images: float | None) -> str:
     return f"{low:.3f} to {high:.3f}"
 
 
-def list_releases(uri: str) -> None:
-    """One row for every release of a store."""
-    store = open_store(uri)
-    found = [(release, store.read_manifest(release.model, release.version)) for release in store.list_releases()]
-    print_table(
-        f"Releases in {uri}",
-        ["model", "version", "latest", "created", "int8 accuracy", "int8 AUC", "flatbuffer", "arena"],
-        [
-            [
-                release.model,
-                release.version,
-                "latest" if release.is_latest else "",
-                manifest.created_utc,
-                *_metrics(manifest.int8_metrics[EVAL])[1:],
-                _count(manifest.footprint.flatbuffer_bytes),
-                _count(manifest.footprint.arena_total_bytes),
-            ]
-            for release, manifest in sorted(found, key=lambda pair: (pair[0].model, pair[1].created_utc))
-        ],
-    )
-
-
-def show_release(uri: str, model: str, version: str, *, as_json: bool) -> None:
-    """One release's manifest, as tables or as it is.
-
-    Raises:
-      ReleaseError: if there is no such release.
-    """
-    store = open_store(uri)
-    version = _resolve(uri, model, version)
-    manifest = store.read_manifest(model, version)
-    if as_json:
-        sys.stdout.write(manifest.to_json())
-        return
-    _print_manifest(manifest, store.release_uri(model, version), is_latest=store.latest(model) == version)
-
-
-def verify_release(uri: str, model: str, version: str, *, keys: tuple[str, ...]) -> None:
-    """Checks a release's files, where they came from, and that its flatbuffer answers the golden vectors as it did.
+def print_manifest(manifest: Manifest, uri: str, channels: Sequence[str]) -> None:
+    """Everything about one release.
 
     Args:
-      uri: the release store.
-      model: folder in it.
-      version: one, or `latest`.
-      keys: files of public keys, of which one must have signed the release; empty asks for none.
-
-    Raises:
-      ConfigError: if a key cannot be used.
-      ReleaseError: naming everything that is wrong.
+      manifest: of the release.
+      uri: where it is.
+      channels: that hold it.
     """
-    from components.pusher.provenance.keys import read_public_key
-    from components.pusher.provenance.trust import check_provenance
-    from components.pusher.verification import verify_golden
-
-    trusted = tuple(read_public_key(Path(key), "--key") for key in keys)
-
-    version = _resolve(uri, model, version)
-    store = open_store(uri)
-    problems = store.verify(model, version)
-    if problems:
-        raise ReleaseError(
-            f"{store.release_uri(model, version)} is damaged: " + "; ".join(problems),
-            expected="every file as its manifest says",
-            hint="do not ship it; run the pipeline again, or use another release",
-        )
-    manifest, uri = store.read_manifest(model, version), store.release_uri(model, version)
-    sys.stdout.write(f"{uri}: {len(manifest.files)} files as the manifest says\n")
-    check_provenance(store, manifest, trusted)
-    signed = _signature(manifest, is_checked=bool(trusted))
-    sys.stdout.write(f"{uri}: the provenance statement speaks of these files; {signed}\n")
-    problems = verify_golden(store, manifest, time_limit_s=_TFLM_TIME_LIMIT_S)
-    if problems:
-        raise ReleaseError(
-            f"{uri} does not answer as it did: " + "; ".join(problems),
-            expected="the codes that TFLite Micro gave when the release was made",
-            hint="use the tflite-micro version of the manifest's stack, or another release",
-        )
-    sys.stdout.write(f"{uri}: {len(manifest.golden.labels)} golden vectors answered as before\n")
-
-
-def _signature(manifest: Manifest, *, is_checked: bool) -> str:
-    if manifest.signing_key_id is None:
-        return "not signed"
-    return f"signed by key {manifest.signing_key_id[:12]}" + ("" if is_checked else ", which --key would check")
-
-
-def _resolve(uri: str, model: str, version: str) -> str:
-    if version != "latest":
-        return version
-    latest = open_store(uri).latest(model)
-    if latest is None:
-        raise ReleaseError(
-            f"nothing was promoted in {uri}/{model}",
-            expected="a model with a `latest` pointer",
-            hint="vww releases list --uri URI shows what is there",
-        )
-    return latest
-
-
-def _print_manifest(manifest: Manifest, uri: str, *, is_latest: bool) -> None:
     code = manifest.code
     commit = (
         "no checkout" if code.commit is None else code.commit[:12] + (" with uncommitted changes" if code.dirty else "")
     )
     rows = {
-        "release": uri + ("  (latest)" if is_latest else ""),
+        "release": uri + (f"  (in {' and '.join(channels)})" if channels else ""),
         "created": manifest.created_utc,
         "code": f"vww {code.version}, {commit}",
         "labels": ", ".join(f"{index} {name}" for index, name in enumerate(manifest.labels)),
@@ -249,7 +157,7 @@ def _print_manifest(manifest: Manifest, uri: str, *, is_latest: bool) -> None:
         "calibration": f"{manifest.calibration.count} training images, seed {manifest.calibration.seed}",
         "pixel contract": manifest.pixel_contract,
         "baseline": "none, the first" if manifest.baseline is None else manifest.baseline,
-        "signature": _signature(manifest, is_checked=False),
+        "signature": describe_signature(manifest, is_checked=False),
     }
     print_table(f"{manifest.model} {manifest.version}", ["", ""], rows.items())
     _print_drift(manifest.drift)
@@ -277,6 +185,13 @@ def _print_manifest(manifest: Manifest, uri: str, *, is_latest: bool) -> None:
         ["file", "bytes", "sha256"],
         [[path, _count(digest.size_bytes), digest.sha256[:16]] for path, digest in sorted(own.items())],
     )
+
+
+def describe_signature(manifest: Manifest, *, is_checked: bool) -> str:
+    """Whether a release is signed, by which key, and whether anybody looked."""
+    if manifest.signing_key_id is None:
+        return "not signed"
+    return f"signed by key {manifest.signing_key_id[:12]}" + ("" if is_checked else ", which --key would check")
 
 
 def _print_quality(rows: list[list[str]]) -> None:

@@ -54,7 +54,7 @@ def write_durably(path: Path, content: bytes) -> None:
     """Writes a new file and waits until the disk has it."""
     with path.open("xb") as file:
         file.write(content)
-        _flush(file)
+        sync_file(file)
 
 
 def copy_read_only(source: Path, destination: Path) -> None:
@@ -62,10 +62,11 @@ def copy_read_only(source: Path, destination: Path) -> None:
     descriptor = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
     with os.fdopen(descriptor, "wb") as copy, source.open("rb") as original:
         shutil.copyfileobj(original, copy)
-        _flush(copy)
+        sync_file(copy)
 
 
-def _flush(file: BinaryIO) -> None:
+def sync_file(file: BinaryIO) -> None:
+    """Waits until the disk has what was written to a file."""
     file.flush()
     os.fsync(file.fileno())
 

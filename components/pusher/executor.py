@@ -20,14 +20,16 @@ from components.errors import ModelError
 from components.gate_options import GateOptions
 from components.hyperparameters import BEST_HYPERPARAMETERS, chosen_values
 from components.options import Options
+from components.pusher.channels import Channel, Kind
 from components.pusher.float_verdict import float_gates, read_evaluation
 from components.pusher.judgement import Judgement, int8_gates, judge
 from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Promotion
+from components.pusher.promotion import move
 from components.pusher.release import MANIFEST_NAME, hash_bytes
-from components.pusher.release_store import open_store
 from components.pusher.staging import ReleaseFacts, stage_release
+from components.pusher.stores import open_store
 from components.pusher.training_statistics import canonical_statistics
 from components.pusher.tuned_config import tuned_config
 from components.transformed_examples import split_files
@@ -73,7 +75,7 @@ class PushJob(Options):
 
 
 class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
-    """Judges the int8 flatbuffer that would ship, and promotes it only if every gate agrees."""
+    """Judges the int8 flatbuffer that would ship, and publishes it to staging only if every gate agrees."""
 
     def Do(  # noqa: N802  # TFX's name
         self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]
@@ -176,7 +178,15 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 facts=facts,
             )
             published = store.publish(job.model, manifest.version, Path(folder))
-        store.point_latest(job.model, manifest.version, expected_previous=job.baseline)
+        move(
+            store,
+            Channel.STAGING,
+            manifest.version,
+            seen=published.seen,
+            expected_previous=job.baseline,
+            kind=Kind.PUBLISH,
+            by=f"run {job.run_id}",
+        )
         return Promotion(
             uri=published.uri,
             version=manifest.version,

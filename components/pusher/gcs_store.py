@@ -1,21 +1,28 @@
 """A release store in a Google Cloud Storage bucket, or in an emulator named by STORAGE_EMULATOR_HOST.
 
-    gs://<bucket>/<prefix>/<model>/latest
+    gs://<bucket>/<prefix>/<model>/channels.json
     gs://<bucket>/<prefix>/<model>/<version>/...
 
-Objects are atomic but folders are not, so a release is there from the moment its manifest is: it is uploaded last
-and, like every object here, only where none was before. Objects of a version without a manifest are what a killed
-publish left; publishing the same version again completes them.
+Objects are atomic but folders are not, so a release is there from the moment its manifest is: it is uploaded last.
+Objects of a version without a manifest belong to a publish that is under way, or are what a killed one left. The next
+publish of that version overwrites them, each by compare-and-swap on its generation, so that no sweep and no removal
+that had listed them before can take them away. Any publish sweeps those that are a day old.
 """
 
+import hashlib
+import http.client
+import re
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 from google.api_core.exceptions import (
+    BadRequest,
     Forbidden,
     GoogleAPIError,
     NotFound,
@@ -29,146 +36,224 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from components.errors import ConfigError, ReleaseError, StorageError
+from components.pusher.channels import Channels
 from components.pusher.manifest import Manifest
 from components.pusher.release import (
-    LATEST_NAME,
+    CHANNELS_NAME,
     MANIFEST_NAME,
     SIDE_FILES,
     FileDigest,
-    check_name,
-    hash_bytes,
-    is_name,
+    check_model,
+    is_model,
+    is_version,
 )
-from components.pusher.release_store import GCS_SCHEME, Release, ReleaseStore
+from components.pusher.release_store import Release, ReleaseStore, Sink, Stored, StoredFolder
 
+LEFTOVER_AGE_S = 24 * 3600.0
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _PROBE_NAME = ".write-check"
 _ABSENT = 0  # the generation of an object that is not there
 _WRITER = "vww-writer"
+_ATTEMPTS = 20
+_CHUNK_BYTES = 8 << 20  # of a resumable upload; smaller files go in one request
+# Connecting, and every wait for more bytes, in seconds; what fails is repeated for two minutes.
+_TIMEOUT_S = (10.0, 60.0)
+_RETRY = DEFAULT_RETRY.with_timeout(120.0)
 _PREFLIGHT_RETRY = DEFAULT_RETRY.with_timeout(20.0)
 
 
 class GcsStore(ReleaseStore):
     """Releases below one prefix of a bucket, which has to exist."""
 
-    def __init__(self, uri: str) -> None:
-        bucket, _, prefix = uri.removeprefix(GCS_SCHEME).partition("/")
-        if not bucket:
-            raise ConfigError(f"not a bucket: received release.uri={uri!r}", expected="gs://bucket/prefix")
+    def __init__(self, bucket: str, prefix: str) -> None:
+        if _BUCKET.fullmatch(bucket) is None:
+            raise ConfigError(
+                f"not a bucket: received release.uri={f'gs://{bucket}/{prefix}'.rstrip('/')!r}",
+                expected="gs://bucket/prefix, the bucket of 3 or more of a-z, 0-9, '-', '_' and '.'",
+            )
         self._prefix = prefix.strip("/")
-        super().__init__(f"{GCS_SCHEME}{bucket}/{self._prefix}".rstrip("/"))
+        super().__init__(f"gs://{bucket}/{self._prefix}".rstrip("/"))
         with self._errors():
             # No project: it only matters for making and listing buckets, and credentials may not name one.
             self._bucket = Client(project=None).bucket(bucket)
 
     def check_usable(self, model: str) -> None:
-        """See `ReleaseStore.check_usable`; writes and deletes one empty object, as moving `latest` will."""
-        check_name("model", model)
+        """See `ReleaseStore.check_usable`; writes, replaces and deletes an object, as moving a channel will."""
+        check_model(model)
         with self._errors():
             self._check_holds_releases(model)
             probe = self._bucket.blob(self._key(model, _PROBE_NAME))
-            probe.upload_from_string(b"", retry=_PREFLIGHT_RETRY)
+            for _ in range(2):
+                probe.upload_from_string(b"", retry=_PREFLIGHT_RETRY, timeout=_TIMEOUT_S)
             with suppress(NotFound):  # another run's preflight check may have been faster
-                probe.delete(retry=_PREFLIGHT_RETRY)
+                probe.delete(retry=_PREFLIGHT_RETRY, timeout=_TIMEOUT_S)
 
     def list_releases(self, model: str | None = None) -> tuple[Release, ...]:
         """See `ReleaseStore.list_releases`."""
         if model is not None:
-            check_name("model", model)
+            check_model(model)
         root = self._key("")
-        with self._errors():
-            blobs = self._bucket.list_blobs(prefix=root if model is None else self._key(model, ""))
-            paths = [blob.name.removeprefix(root).split("/") for blob in blobs]
-        found = sorted(
-            (path[0], path[1])
-            for path in paths
-            if len(path) == 3 and path[2] == MANIFEST_NAME and is_name(path[0]) and is_name(path[1])
+        listed = self._list(root if model is None else self._key(model, ""))
+        paths = [blob.name.removeprefix(root).split("/") for blob in listed]
+        return tuple(
+            sorted(
+                (
+                    Release(path[0], path[1])
+                    for path in paths
+                    if len(path) == 3 and path[2] == MANIFEST_NAME and is_model(path[0]) and is_version(path[1])
+                ),
+                key=lambda release: (release.model, release.version),
+            )
         )
-        latest = {name: self._read_pointer(name) for name in {name for name, _ in found}}
-        return tuple(Release(name, version, is_latest=version == latest[name]) for name, version in found)
+
+    def list_folders(self, model: str) -> tuple[StoredFolder, ...]:
+        """See `ReleaseStore.list_folders`."""
+        root = self._key(model, "")
+        by_version = defaultdict(list)
+        blobs = self._list(root)
+        for blob in blobs:
+            version, _, path = blob.name.removeprefix(root).partition("/")
+            if is_version(version) and path:
+                by_version[version].append(blob)
+        youngest = max((blob.updated for blob in blobs), default=None)
+        return tuple(
+            StoredFolder(
+                version=version,
+                is_release=any(blob.name == self._key(model, version, MANIFEST_NAME) for blob in found),
+                size_bytes=sum(blob.size for blob in found),
+                age_s=(youngest - max(blob.updated for blob in found)).total_seconds(),
+                marks={blob.name: str(blob.generation) for blob in found},
+            )
+            for version, found in sorted(by_version.items())
+        )
+
+    def remove(self, model: str, folder: StoredFolder) -> None:
+        """See `ReleaseStore.remove`."""
+        manifest_key = self._key(model, folder.version, MANIFEST_NAME)
+        with self._errors():
+            for key in sorted(folder.marks, key=lambda key: key != manifest_key):
+                with suppress(NotFound, PreconditionFailed):  # gone, or written anew since it was listed
+                    self._bucket.blob(key).delete(
+                        if_generation_match=int(folder.marks[key]), retry=_RETRY, timeout=_TIMEOUT_S
+                    )
 
     def _add(self, manifest: Manifest, staged_dir: Path) -> bool:
-        manifest_key = self._key(manifest.model, manifest.version, MANIFEST_NAME)
+        model, version = manifest.model, manifest.version
         with self._errors():
-            if self._bucket.get_blob(manifest_key) is not None:
+            folders = {folder.version: folder for folder in self.list_folders(model)}
+            if version in folders and folders[version].is_release:
                 return False
-            for path, digest in manifest.files.items():
-                key = self._key(manifest.model, manifest.version, path)
-                if not self._write(key, (staged_dir / path).read_bytes(), _ABSENT):
-                    self._check_leftover(key, digest)
-            for path in manifest.side_files:
-                self._replace_leftover(self._key(manifest.model, manifest.version, path), staged_dir / path)
-            return self._write(manifest_key, (staged_dir / MANIFEST_NAME).read_bytes(), _ABSENT)
+            for folder in folders.values():
+                if not folder.is_release and folder.version != version and folder.age_s > LEFTOVER_AGE_S:
+                    self.remove(model, folder)
+            for path in (*manifest.files, *manifest.side_files):
+                self._overwrite(self._key(model, version, path), staged_dir / path)
+            return self._write(self._key(model, version, MANIFEST_NAME), staged_dir / MANIFEST_NAME, _ABSENT)
 
-    def _swap_pointer(self, model: str, version: str, expected_previous: str | None) -> bool:
-        key = self._key(model, LATEST_NAME)
-        with self._errors():
-            blob = self._bucket.get_blob(key)
-            if (None if blob is None else _pointer_text(blob)) != expected_previous:
-                return False
-            return self._write(key, f"{version}\n".encode(), _ABSENT if blob is None else blob.generation)
+    def _overwrite(self, key: str, file: Path) -> None:
+        """Writes an object anew, over what a killed or simultaneous publish of the same content left."""
+        generation = _ABSENT
+        for _ in range(_ATTEMPTS):
+            if self._write(key, file, generation):
+                return
+            present = self._get(key)
+            generation = _ABSENT if present is None else present.generation
+        raise StorageError(
+            f"gs://{self._bucket.name}/{key} is being written by others, again and again",
+            hint="wait for the other publishes of the same release to end, then try again",
+        )
 
-    def _read_pointer(self, model: str) -> str | None:
-        with self._errors():
-            return _pointer_text(self._bucket.blob(self._key(model, LATEST_NAME)))
-
-    def _read(self, model: str, version: str, path: str) -> bytes | None:
-        with self._errors():
-            return _download(self._bucket.blob(self._key(model, version, path)))
-
-    def _hash_files(self, model: str, version: str) -> dict[str, FileDigest]:
-        root = self._key(model, version, "")
-        digests = {}
-        with self._errors():
-            for blob in self._bucket.list_blobs(prefix=root):
-                path = blob.name.removeprefix(root)
-                content = _download(blob)
-                if path not in (MANIFEST_NAME, *SIDE_FILES) and content is not None:
-                    digests[path] = hash_bytes(content)
-        return digests
-
-    def _key(self, *parts: str) -> str:
-        return "/".join((self._prefix, *parts) if self._prefix else parts)
-
-    def _write(self, key: str, content: bytes, expected_generation: int) -> bool:
+    def _write(self, key: str, file: Path, expected_generation: int) -> bool:
         """Writes an object if it is of the expected generation; False, with nothing written, if not.
 
         The client repeats a write whose answer was lost, and is then told that the object has changed: by this
         very write. The mark tells the two apart.
         """
-        blob = self._bucket.blob(key)
+        blob = self._bucket.blob(key, chunk_size=_CHUNK_BYTES)
         mark = uuid.uuid4().hex
         blob.metadata = {_WRITER: mark}
         try:
-            blob.upload_from_string(content, if_generation_match=expected_generation, content_type=_content_type(key))
+            blob.upload_from_filename(
+                str(file),
+                content_type=_content_type(key),
+                if_generation_match=expected_generation,
+                checksum="crc32c",
+                retry=_RETRY,
+                timeout=_TIMEOUT_S,
+            )
         except PreconditionFailed:
-            stored = self._bucket.get_blob(key)
+            stored = self._get(key)
             return stored is not None and (stored.metadata or {}).get(_WRITER) == mark
         return True
 
-    def _check_leftover(self, key: str, digest: FileDigest) -> None:
-        """Raises ReleaseError if the object that a killed publish left is not the one that belongs there."""
-        content = _download(self._bucket.blob(key))
-        if content is None or hash_bytes(content) != digest:
-            raise ReleaseError(
-                f"{GCS_SCHEME}{self._bucket.name}/{key} is in the way of a release and holds something else",
-                hint="delete that object and publish again; nothing was overwritten",
-            )
+    def swap_channels(self, channels: Channels, token: str | None) -> bool:
+        """See `ReleaseStore.swap_channels`."""
+        key = self._key(channels.model, CHANNELS_NAME)
+        blob = self._bucket.blob(key)
+        blob.cache_control = "no-store"  # of a public bucket, readers would otherwise be given an hour-old one
+        with self._errors():
+            try:
+                blob.upload_from_string(
+                    channels.to_json(),
+                    content_type=_content_type(key),
+                    if_generation_match=_ABSENT if token is None else int(token),
+                    checksum="crc32c",
+                    retry=_RETRY,
+                    timeout=_TIMEOUT_S,
+                )
+            except PreconditionFailed:
+                return False
+        return True
 
-    def _replace_leftover(self, key: str, file: Path) -> None:
-        """Writes a side file, whose content differs from run to run, over the one that a killed publish left."""
-        blob = self._bucket.get_blob(key)
-        if not self._write(key, file.read_bytes(), _ABSENT if blob is None else blob.generation):
-            raise ReleaseError(
-                f"{GCS_SCHEME}{self._bucket.name}/{key} is being written by another publish of the same release",
-                hint="wait for it, then publish again",
-            )
+    def _read_channels(self, model: str) -> Stored | None:
+        key = self._key(model, CHANNELS_NAME)
+        with self._errors():
+            for _ in range(_ATTEMPTS):
+                blob = self._bucket.blob(key)
+                with suppress(NotFound):
+                    content = blob.download_as_bytes(checksum="crc32c", retry=_RETRY, timeout=_TIMEOUT_S)
+                    return Stored(content, token=str(blob.generation))
+                # A generation that is replaced while it is downloaded is not found either; and neither is a bucket.
+                if all(found.name != key for found in self._list(key)):
+                    return None
+        raise StorageError(f"{self.uri}/{model}/{CHANNELS_NAME} changes again and again", hint="try again")
+
+    def _download(self, model: str, version: str, path: str, sink: Sink) -> bool:
+        with self._errors():
+            blob = self._bucket.blob(self._key(model, version, path))
+            try:
+                blob.download_to_file(sink, checksum="crc32c", retry=_RETRY, timeout=_TIMEOUT_S)
+            except NotFound:
+                return False
+        return True
+
+    def _hash_files(self, model: str, version: str) -> dict[str, FileDigest]:
+        root = self._key(model, version, "")
+        digests = {}
+        for blob in self._list(root):
+            path = blob.name.removeprefix(root)
+            sink = _HashSink()
+            if path not in (MANIFEST_NAME, *SIDE_FILES) and self._download(model, version, path, sink):
+                digests[path] = sink.digest()
+        return digests
+
+    def _key(self, *parts: str) -> str:
+        return "/".join((self._prefix, *parts) if self._prefix else parts)
+
+    def _get(self, key: str) -> Any | None:
+        return self._bucket.get_blob(key, retry=_RETRY, timeout=_TIMEOUT_S)
+
+    def _list(self, prefix: str) -> list[Any]:
+        with self._errors():
+            return list(self._bucket.list_blobs(prefix=prefix, retry=_RETRY, timeout=_TIMEOUT_S))
 
     def _check_holds_releases(self, model: str) -> None:
-        """Raises ReleaseError if an object lies below the model that is neither in a version folder nor `latest`."""
+        """Raises ReleaseError if an object lies below the model that is in no version's folder and not its channels."""
         root = self._key(model, "")
-        for blob in self._bucket.list_blobs(prefix=root, delimiter="/", retry=_PREFLIGHT_RETRY):
+        for blob in self._bucket.list_blobs(prefix=root, delimiter="/", retry=_PREFLIGHT_RETRY, timeout=_TIMEOUT_S):
             name = blob.name.removeprefix(root)
-            if name not in ("", LATEST_NAME, _PROBE_NAME):
+            if name not in ("", CHANNELS_NAME, _PROBE_NAME):
                 raise ReleaseError(
                     f"{self.uri}/{model} holds something else than releases, for example {name}",
                     expected=f"nothing, or folders with a {MANIFEST_NAME}",
@@ -188,7 +273,13 @@ class GcsStore(ReleaseStore):
         except (Forbidden, Unauthorized) as error:
             raise StorageError(
                 f"{self.uri}: access was refused: {error.message}",
-                hint="the account needs roles/storage.objectUser on the bucket; `gcloud auth list` shows which is used",
+                hint="the account needs roles/storage.objectUser on the bucket, and the bucket's project has to be the "
+                "one you mean; `gcloud auth list` and `gcloud config get project` show which are used",
+            ) from error
+        except BadRequest as error:
+            raise StorageError(
+                f"{self.uri}: the bucket does not accept the request: {error.message}",
+                hint="a bucket whose requester pays, or a project that is not yours, cannot hold releases",
             ) from error
         except GoogleAuthError as error:
             raise StorageError(
@@ -197,27 +288,35 @@ class GcsStore(ReleaseStore):
             ) from error
         except TooManyRequests as error:
             raise StorageError(f"{self.uri}: the bucket asks to slow down", hint="try again in a minute") from error
-        except (GoogleAPIError, InvalidResponse, DataCorruption, requests.RequestException) as error:
+        except _FAILURES as error:
             raise StorageError(f"{self.uri}: {error}", hint="check the network, then try again") from error
 
 
-def _pointer_text(blob: Any) -> str | None:
-    content = _download(blob)
-    return None if content is None else content.decode(errors="replace").removesuffix("\n")
+# What the client gives up with when its own attempts to repeat a request have failed.
+_FAILURES = (
+    GoogleAPIError, InvalidResponse, DataCorruption, requests.RequestException, urllib3.exceptions.HTTPError,
+    http.client.HTTPException, ConnectionError,
+)  # fmt: skip
 
 
-def _download(blob: Any) -> bytes | None:
-    """The object's content, of the generation that the blob names if it names one; None where it is not there."""
-    try:
-        content: bytes = blob.download_as_bytes()
-    except NotFound:
-        return None
-    return content
+class _HashSink:
+    """Takes a download, and keeps its digest only."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._size_bytes = 0
+
+    def write(self, piece: bytes) -> None:
+        """Takes the next piece."""
+        self._sha256.update(piece)
+        self._size_bytes += len(piece)
+
+    def digest(self) -> FileDigest:
+        """Of everything that was written."""
+        return FileDigest(sha256=self._sha256.hexdigest(), size_bytes=self._size_bytes)
 
 
 def _content_type(key: str) -> str:
     if key.endswith(".json"):
         return "application/json"
-    return (
-        "text/plain; charset=utf-8" if key.endswith((LATEST_NAME, ".txt", ".h", ".cc")) else "application/octet-stream"
-    )
+    return "text/plain; charset=utf-8" if key.endswith((".txt", ".h", ".cc")) else "application/octet-stream"

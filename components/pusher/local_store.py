@@ -3,18 +3,20 @@
     <root>/<model>/
     ├── .lock               held by the one process that writes here
     ├── .staging-<random>   what it is writing; without a holder of the lock, what a killed process left
-    ├── latest
+    ├── channels.json
     └── <version>/          files of mode 0444
 
 Whoever takes the lock removes every `.staging-*` first: its owner held the lock, so it is gone.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from components.errors import ReleaseError
+from components.pusher.channels import Channels
 from components.pusher.durable_files import (
     STAGING_PREFIX,
     copy_read_only,
@@ -27,11 +29,20 @@ from components.pusher.durable_files import (
     sync_folder,
 )
 from components.pusher.manifest import Manifest
-from components.pusher.release import LATEST_NAME, MANIFEST_NAME, FileDigest, check_name, hash_files, is_name
-from components.pusher.release_store import Release, ReleaseStore
+from components.pusher.release import (
+    CHANNELS_NAME,
+    MANIFEST_NAME,
+    FileDigest,
+    check_model,
+    hash_files,
+    is_model,
+    is_version,
+)
+from components.pusher.release_store import Release, ReleaseStore, Sink, Stored, StoredFolder
 
 _LOCK_NAME = ".lock"
 _PROBE_BYTES = 4096
+_CHUNK_BYTES = 1 << 20
 
 
 class LocalStore(ReleaseStore):
@@ -43,7 +54,7 @@ class LocalStore(ReleaseStore):
 
     def check_usable(self, model: str) -> None:
         """See `ReleaseStore.check_usable`; leaves no trace."""
-        check_name("model", model)
+        check_model(model)
         folder = self._root / model
         with storage_errors(folder, _PROBE_BYTES):
             existing = nearest_existing(folder)
@@ -61,16 +72,40 @@ class LocalStore(ReleaseStore):
     def list_releases(self, model: str | None = None) -> tuple[Release, ...]:
         """See `ReleaseStore.list_releases`."""
         if model is not None:
-            check_name("model", model)
+            check_model(model)
         with storage_errors(self._root):
-            models = [model] if model is not None else _folder_names(self._root)
-            return tuple(release for name in models for release in self._releases_of(name))
+            models = [model] if model is not None else [name for name in _folder_names(self._root) if is_model(name)]
+            return tuple(
+                Release(name, version)
+                for name in models
+                for version in _folder_names(self._root / name)
+                if is_version(version) and (self._root / name / version / MANIFEST_NAME).is_file()
+            )
 
-    def _releases_of(self, model: str) -> Iterator[Release]:
-        latest = self._read_pointer(model)
-        for version in _folder_names(self._root / model):
-            if (self._root / model / version / MANIFEST_NAME).is_file():
-                yield Release(model, version, is_latest=version == latest)
+    def list_folders(self, model: str) -> tuple[StoredFolder, ...]:
+        """See `ReleaseStore.list_folders`; what is not whole has another name here, and is swept by the next writer."""
+        releases = [self._root / model / release.version for release in self.list_releases(model)]
+        with storage_errors(self._root / model):
+            written = {folder: (folder / MANIFEST_NAME).stat().st_mtime for folder in releases}
+            return tuple(
+                StoredFolder(
+                    version=folder.name,
+                    is_release=True,
+                    size_bytes=sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()),
+                    age_s=max(written.values()) - written[folder],
+                    marks={"": _mark(folder)},
+                )
+                for folder in releases
+            )
+
+    def remove(self, model: str, folder: StoredFolder) -> None:
+        """See `ReleaseStore.remove`; the folder goes by one rename."""
+        target = self._root / model / folder.version
+        with storage_errors(target), self._locked(model) as parent:
+            if target.exists() and _mark(target) == folder.marks[""]:
+                with staging_folder(parent) as staging:
+                    target.rename(staging / target.name)
+                sync_folder(parent)
 
     def _add(self, manifest: Manifest, staged_dir: Path) -> bool:
         target = self._root / manifest.model / manifest.version
@@ -88,26 +123,33 @@ class LocalStore(ReleaseStore):
             sync_folder(folder)
         return True
 
-    def _swap_pointer(self, model: str, version: str, expected_previous: str | None) -> bool:
-        pointer = self._root / model / LATEST_NAME
-        with storage_errors(pointer, len(version) + 1), self._locked(model):
-            if self._read_pointer(model) != expected_previous:
+    def swap_channels(self, channels: Channels, token: str | None) -> bool:
+        """See `ReleaseStore.swap_channels`."""
+        file = self._root / channels.model / CHANNELS_NAME
+        content = channels.to_json().encode()
+        with storage_errors(file, len(content)), self._locked(channels.model):
+            stored = self._read_channels(channels.model)
+            if (None if stored is None else stored.token) != token:
                 return False
-            replace_durably(pointer, f"{version}\n".encode())
+            replace_durably(file, content)
         return True
 
-    def _read_pointer(self, model: str) -> str | None:
-        with storage_errors(self._root / model / LATEST_NAME):
+    def _read_channels(self, model: str) -> Stored | None:
+        file = self._root / model / CHANNELS_NAME
+        with storage_errors(file):
             try:
-                text = (self._root / model / LATEST_NAME).read_text(encoding="utf-8", errors="replace")
+                content = file.read_bytes()
             except FileNotFoundError:
                 return None
-        return text.removesuffix("\n")
+        return Stored(content, token=hashlib.sha256(content).hexdigest())
 
-    def _read(self, model: str, version: str, path: str) -> bytes | None:
+    def _download(self, model: str, version: str, path: str, sink: Sink) -> bool:
         file = self._root / model / version / path
-        with storage_errors(file):
-            return file.read_bytes() if file.is_file() else None
+        if not file.is_file():
+            return False
+        for chunk in _read_chunks(file):
+            sink.write(chunk)
+        return True
 
     def _hash_files(self, model: str, version: str) -> dict[str, FileDigest]:
         folder = self._root / model / version
@@ -126,10 +168,22 @@ class LocalStore(ReleaseStore):
 
 
 def _folder_names(folder: Path) -> list[str]:
-    """Names of the folders in a folder that can be a model's or a version's; empty where it is not there."""
+    """Names of the folders in a folder; empty where it is not there."""
     if not folder.exists():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if is_name(entry.name) and entry.is_dir())
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+
+
+def _read_chunks(file: Path) -> Iterator[bytes]:
+    with storage_errors(file), file.open("rb") as source:
+        while chunk := source.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _mark(folder: Path) -> str:
+    """Tells a folder from another that is put in its place; inode numbers alone are used again."""
+    status = folder.stat()
+    return f"{status.st_ino}-{status.st_ctime_ns}"
 
 
 def _folders_of(root: Path, paths: tuple[str, ...]) -> set[Path]:
@@ -140,7 +194,7 @@ def _folders_of(root: Path, paths: tuple[str, ...]) -> set[Path]:
 def _check_holds_releases(folder: Path) -> None:
     """Raises ReleaseError if a model's folder holds anything that no store wrote."""
     for entry in sorted(folder.iterdir()):
-        ours = entry.name in (LATEST_NAME, _LOCK_NAME) or entry.name.startswith(STAGING_PREFIX)
+        ours = entry.name in (CHANNELS_NAME, _LOCK_NAME) or entry.name.startswith(STAGING_PREFIX)
         if not ours and not (entry / MANIFEST_NAME).is_file():
             raise ReleaseError(
                 f"{folder} holds something else than releases, for example {entry.name}",

@@ -22,6 +22,7 @@ from components.pusher.release import (
     find_differences,
     release_version,
 )
+from components.pusher.sealed import check_seal, read_fields, render_sealed
 from components.quantization.contracts import TensorContract
 from components.quantization.inspect import OpUse
 from components.verdicts import Gate
@@ -247,8 +248,8 @@ class Manifest(Options):
         return tuple(name for name in SIDE_FILES if name != ENVELOPE_NAME or self.signing_key_id is not None)
 
     def to_json(self) -> str:
-        """The text of `manifest.json`: keys sorted, so that equal manifests are equal files."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False) + "\n"
+        """The text of `manifest.json`: equal manifests are equal files, and each holds a digest of itself."""
+        return render_sealed(self.model_dump(mode="json"))
 
 
 def parse_manifest(text: str, source: str) -> Manifest:
@@ -259,21 +260,11 @@ def parse_manifest(text: str, source: str) -> Manifest:
       source: where it was read from, for the message.
 
     Raises:
-      ReleaseError: if it is no JSON, of another format version, or not what a manifest holds.
+      ReleaseError: if it is no JSON, of another format version, not what a manifest holds, or edited.
     """
+    fields = read_fields(text, source, format_version=FORMAT_VERSION, hint=_DAMAGED)
     try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ReleaseError(f"{source} is no JSON: {error}", hint=_DAMAGED) from error
-    found = fields.get("format_version") if isinstance(fields, dict) else None
-    if found != FORMAT_VERSION:
-        raise ReleaseError(
-            f"{source} has a format that this vww does not know: received format_version={found!r}",
-            expected=f"format_version={FORMAT_VERSION}",
-            hint="use a vww version that knows it; a run can release elsewhere with --set release.uri=DIR",
-        )
-    try:
-        return Manifest.from_json(text)
+        manifest = Manifest.model_validate_json(json.dumps(fields))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -281,6 +272,8 @@ def parse_manifest(text: str, source: str) -> Manifest:
             f"{source} is not what a manifest holds: {where}: {first['msg']}",
             hint=_DAMAGED,
         ) from error
+    check_seal(text, manifest.to_json(), source, hint=_DAMAGED)
+    return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -2,7 +2,7 @@
 
     <uri>/
     └── <model>/
-        ├── latest                      the promoted version and a newline
+        ├── channels.json               which version each channel holds, and how that came (components.pusher.channels)
         └── <version>/                  never changed once it is there
             ├── manifest.json           sha256 and size of every other file (components.pusher.manifest)
             ├── MODEL_CARD.md           the manifest in words
@@ -35,26 +35,41 @@ STATEMENT_NAME = "provenance.json"
 ENVELOPE_NAME = "provenance.intoto.jsonl"
 SBOM_NAME = "sbom.cdx.json"
 SIDE_FILES = (MODEL_CARD_NAME, SBOM_NAME, STATEMENT_NAME, ENVELOPE_NAME)
-LATEST_NAME = "latest"
+CHANNELS_NAME = "channels.json"
 VERSION_DIGITS = 12
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
+_MODEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
+_VERSION = re.compile(rf"[0-9a-f]{{{VERSION_DIGITS}}}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Version = Annotated[str, Field(pattern=f"^[0-9a-f]{{{VERSION_DIGITS}}}$")]
 
 
-def is_name(name: str) -> bool:
-    """Whether `name` can be a model or a version: one folder name in any store, and never `latest`."""
-    return _NAME.fullmatch(name) is not None and ".." not in name and name != LATEST_NAME
+def is_model(name: str) -> bool:
+    """Whether `name` can be a model: one folder name in any store."""
+    return _MODEL.fullmatch(name) is not None and ".." not in name
 
 
-def check_name(what: str, name: str) -> None:
-    """Raises ReleaseError unless `is_name(name)`; `what` is `model` or `version`."""
-    if not is_name(name):
+def is_version(name: str) -> bool:
+    """Whether `name` can be a version; see `release_version`."""
+    return _VERSION.fullmatch(name) is not None
+
+
+def check_model(name: str) -> None:
+    """Raises ReleaseError unless `is_model(name)`."""
+    if not is_model(name):
         raise ReleaseError(
-            f"not a {what} name: received {what}={name!r}",
-            expected="letters a-z, digits, '_', '-' and single '.', a letter or digit first, other than 'latest'",
+            f"not a model name: received model={name!r}",
+            expected="letters a-z, digits, '_', '-' and single '.', a letter or digit first",
+        )
+
+
+def check_version(name: str) -> None:
+    """Raises ReleaseError unless `is_version(name)`."""
+    if not is_version(name):
+        raise ReleaseError(
+            f"not a version name: received version={name!r}", expected=f"{VERSION_DIGITS} digits of 0-9 and a-f"
         )
 
 

@@ -1,48 +1,46 @@
-"""The release store: immutable, content-addressed releases and one pointer per model, in a folder or a bucket.
+"""The release store: immutable, content-addressed releases and two channels per model, in a folder or a bucket.
 
 `components.pusher.release` draws the layout. Both back ends keep the same promises:
 
 - A release is there whole or not at all: a folder appears by one rename, a bucket's release with its manifest,
   which is uploaded last.
 - A release never changes. Publishing the same content again verifies what is there and writes nothing.
-- `latest` moves by compare-and-swap: of two promotions that started from the same state, one wins.
+- A channel moves by compare-and-swap: of two promotions that started from the same state, one wins.
+- A release that is removed leaves the log first. Whoever had seen it before cannot put it into a channel any more,
+  and whoever publishes it again writes every file anew, which the removal then leaves alone.
 """
 
+import hashlib
+import io
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from components.errors import ConfigError, ReleaseError
-from components.pusher.durable_files import staging_folder, storage_errors, write_durably
+from components.errors import ReleaseError
+from components.pusher.channels import Channels, parse_channels
+from components.pusher.durable_files import staging_folder, storage_errors, sync_file
 from components.pusher.manifest import Manifest, find_problems, parse_manifest, read_manifest
 from components.pusher.release import (
+    CHANNELS_NAME,
     MANIFEST_NAME,
     SIDE_FILES,
     FileDigest,
-    check_name,
+    check_model,
+    check_version,
     find_differences,
-    hash_bytes,
     hash_files,
-    is_name,
     is_payload_path,
 )
-
-GCS_SCHEME = "gs://"
 
 
 @dataclass(frozen=True)
 class Release:
-    """One release in a store.
-
-    Attributes:
-      model: its folder.
-      version: its folder below that.
-      is_latest: whether the model's pointer names it.
-    """
+    """One release in a store: the model's folder, and its own below that."""
 
     model: str
     version: str
-    is_latest: bool
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,51 @@ class PublishResult:
     Attributes:
       uri: its folder, or `gs://bucket/prefix/model/version`.
       already_published: whether nothing had to be written.
+      seen: the model's channels before anything was written, for `components.pusher.promotion.move`.
     """
 
     uri: str
     already_published: bool
+    seen: Channels
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object that can change, as it was read.
+
+    Attributes:
+      content: its bytes.
+      token: stands for this state of it and no other.
+    """
+
+    content: bytes
+    token: str
+
+
+@dataclass(frozen=True)
+class StoredFolder:
+    """What lies below one version of a model, as it was when it was listed.
+
+    Attributes:
+      version: its name.
+      is_release: whether its manifest is there; if not, a publish is under way or was killed.
+      size_bytes: of all its files.
+      age_s: how much older it is than the youngest thing of this model, by the store's own clock.
+      marks: of every file, what tells it from one that is written later under the same name.
+    """
+
+    version: str
+    is_release: bool
+    size_bytes: int
+    age_s: float
+    marks: Mapping[str, str]
+
+
+class Sink(Protocol):
+    """What takes a file's content, piece by piece."""
+
+    def write(self, piece: bytes, /) -> object:
+        """Takes the next piece."""
 
 
 class ReleaseStore(ABC):
@@ -82,7 +121,7 @@ class ReleaseStore(ABC):
         """
 
     def publish(self, model: str, version: str, staged_dir: Path) -> PublishResult:
-        """Adds a release; `latest` stays where it is.
+        """Adds a release, which is then in no channel.
 
         Args:
           model: folder of the release.
@@ -95,42 +134,39 @@ class ReleaseStore(ABC):
           StorageError: if the store refuses to be written; nothing of the release stays visible.
         """
         manifest = _check_staged(model, version, staged_dir)
+        seen = self.channels(model)
         added = self._add(manifest, staged_dir)
         if not added:
             self._check_same(manifest)
-        return PublishResult(uri=self.release_uri(model, version), already_published=not added)
+        return PublishResult(uri=self.release_uri(model, version), already_published=not added, seen=seen)
 
-    def point_latest(self, model: str, version: str, expected_previous: str | None) -> None:
-        """Moves `latest` to a release, if it still stands where the caller saw it.
+    def channels(self, model: str) -> Channels:
+        """The model's channels and their log; raises ReleaseError if what is stored there is no such thing."""
+        return self.read_channels(model)[0]
 
-        Args:
-          model: whose pointer.
-          version: a published release.
-          expected_previous: what `latest(model)` said; None for a pointer that was not there.
+    def read_channels(self, model: str) -> tuple[Channels, str | None]:
+        """The same, and the token of this state of them for `swap_channels`; None where there is no file yet."""
+        check_model(model)
+        stored = self._read_channels(model)
+        if stored is None:
+            return Channels(model=model), None
+        text = stored.content.decode(errors="replace")
+        return parse_channels(text, model, f"{self.uri}/{model}/{CHANNELS_NAME}"), stored.token
 
-        Raises:
-          ReleaseError: if there is no such release, or if the pointer has moved; it is left as it is.
-          StorageError: if the store refuses to be written.
+    @abstractmethod
+    def swap_channels(self, channels: Channels, token: str | None) -> bool:
+        """Writes the channels of a model if they are in the state that a token stands for; False if not.
+
+        A bucket may say False about its own write, if the answer to it was lost.
         """
-        self.read_manifest(model, version)
-        if not self._swap_pointer(model, version, expected_previous):
-            raise ReleaseError(
-                f"{self.uri}/{model}: another promotion came first: received latest={self.latest(model)}",
-                expected=f"latest={expected_previous}, as when this promotion started",
-                hint="compare the two releases, then promote again if this one is still wanted",
-            )
 
-    def latest(self, model: str) -> str | None:
-        """The promoted version, or None where nothing was promoted; raises ReleaseError if the pointer holds junk."""
-        check_name("model", model)
-        pointer = self._read_pointer(model)
-        if pointer is not None and not is_name(pointer):
-            raise ReleaseError(
-                f"{self.uri}/{model}/latest does not hold a version: received {pointer[:80]!r}",
-                expected="one version and a newline",
-                hint="write the wanted version into it; `vww releases list` shows those that are there",
-            )
-        return pointer
+    @abstractmethod
+    def list_folders(self, model: str) -> tuple[StoredFolder, ...]:
+        """Everything that lies below the versions of a model, ordered by name."""
+
+    @abstractmethod
+    def remove(self, model: str, folder: StoredFolder) -> None:
+        """Deletes what was listed, its manifest first, and nothing that was written since."""
 
     @abstractmethod
     def list_releases(self, model: str | None = None) -> tuple[Release, ...]:
@@ -143,32 +179,52 @@ class ReleaseStore(ABC):
 
     def read_file(self, model: str, version: str, path: str) -> bytes:
         """One file of a release, as it is stored; raises ReleaseError if it is not there."""
-        check_name("model", model)
-        check_name("version", version)
+        content = io.BytesIO()
+        self._copy(model, version, path, content)
+        return content.getvalue()
+
+    def _copy(self, model: str, version: str, path: str, sink: Sink) -> None:
+        check_model(model)
+        check_version(version)
         if path not in (MANIFEST_NAME, *SIDE_FILES) and not is_payload_path(path):
             raise ReleaseError(f"not a path in a release: received path={path!r}")
-        content = self._read(model, version, path)
-        if content is None:
+        if not self._download(model, version, path, sink):
             raise self._missing(model, version, path)
-        return content
 
     def verify(self, model: str, version: str) -> list[str]:
         """Hashes a release again.
 
         Returns:
           One sentence for every file that is missing, changed or extra, and for a manifest that cannot be
-          parsed or belongs elsewhere; empty where all is well.
+          parsed, belongs elsewhere, or is not the one that the promotions log speaks of; empty where all is well.
 
         Raises:
           ReleaseError: if there is no such release.
         """
-        self.read_file(model, version, MANIFEST_NAME)
-        try:
-            manifest = self.read_manifest(model, version)
-            missing = [f"{path} is missing" for path in manifest.side_files if self._read(model, version, path) is None]
-            return find_problems(manifest, model, version, self._hash_files(model, version)) + missing
-        except ReleaseError as error:
-            return [error.message]
+        content = self.read_file(model, version, MANIFEST_NAME)
+        problems = []
+        for look in (self._find_log_problems, self._find_file_problems):
+            try:
+                problems += look(model, version, content)
+            except ReleaseError as error:
+                problems.append(error.message)
+        return problems
+
+    def _find_log_problems(self, model: str, version: str, manifest: bytes) -> list[str]:
+        channels = self.channels(model)
+        logged, found = channels.manifest_sha256(version), hashlib.sha256(manifest).hexdigest()
+        if channels.is_removed(version):
+            return ["the promotions log says that it is being removed"]
+        if logged not in (None, found):
+            return [f"{MANIFEST_NAME} has sha256 {found} instead of the promotions log's {logged}"]
+        return []
+
+    def _find_file_problems(self, model: str, version: str, manifest: bytes) -> list[str]:
+        source = f"{self.release_uri(model, version)}/{MANIFEST_NAME}"
+        parsed = parse_manifest(manifest.decode(errors="replace"), source)
+        problems = find_problems(parsed, model, version, self._hash_files(model, version))
+        present = [path for path in parsed.side_files if self._download(model, version, path, io.BytesIO())]
+        return problems + [f"{path} is missing" for path in parsed.side_files if path not in present]
 
     def fetch(self, model: str, version: str, destination: Path) -> Manifest:
         """Copies a release into a new or empty folder, which is there whole or not at all.
@@ -186,18 +242,22 @@ class ReleaseStore(ABC):
             with staging_folder(destination.parent) as staging:
                 for path in (*manifest.files, *manifest.side_files, MANIFEST_NAME):
                     (staging / path).parent.mkdir(parents=True, exist_ok=True)
-                    write_durably(staging / path, self._read_verified(manifest, path))
+                    with (staging / path).open("xb") as file:
+                        self._copy(model, version, path, file)
+                        sync_file(file)
+                self._check_fetched(manifest, staging)
                 staging.rename(destination)
         return manifest
 
-    def _read_verified(self, manifest: Manifest, path: str) -> bytes:
-        content = self.read_file(manifest.model, manifest.version, path)
-        if path in manifest.files and hash_bytes(content) != manifest.files[path]:
+    def _check_fetched(self, manifest: Manifest, folder: Path) -> None:
+        problems = find_differences(manifest.files, hash_files(folder))
+        if read_manifest(folder) != manifest:
+            problems.append(f"{MANIFEST_NAME} was replaced meanwhile")
+        if problems:
             raise ReleaseError(
-                f"{self.release_uri(manifest.model, manifest.version)}/{path} is not what the manifest says",
+                f"{self.release_uri(manifest.model, manifest.version)} is damaged: {_summary(problems)}",
                 hint="see `vww releases verify`; use another release, or restore this one",
             )
-        return content
 
     def _missing(self, model: str, version: str, path: str) -> ReleaseError:
         versions = [release.version for release in self.list_releases(model)]
@@ -222,53 +282,30 @@ class ReleaseStore(ABC):
         if problems:
             raise ReleaseError(
                 f"{uri} was published before and is damaged: {_summary(problems)}",
-                hint="move it away and publish again; nothing was overwritten",
+                hint="nothing was overwritten; move it away, or let `vww releases gc` finish what it removes, then "
+                "publish again",
             )
 
     @abstractmethod
     def _add(self, manifest: Manifest, staged_dir: Path) -> bool:
-        """Publishes a checked folder; False, with nothing written, if something has its version already."""
+        """Publishes a checked folder; False, with nothing written, if there is a release of its version."""
 
     @abstractmethod
-    def _swap_pointer(self, model: str, version: str, expected_previous: str | None) -> bool:
-        """Points `latest` at the version if it says `expected_previous`; False, with nothing written, if not."""
+    def _read_channels(self, model: str) -> Stored | None:
+        """The content of `channels.json`; None where it is not there."""
 
     @abstractmethod
-    def _read_pointer(self, model: str) -> str | None:
-        """What `latest` holds, without its newline; None where it is not there."""
-
-    @abstractmethod
-    def _read(self, model: str, version: str, path: str) -> bytes | None:
-        """One file's content; None where it is not there."""
+    def _download(self, model: str, version: str, path: str, sink: Sink) -> bool:
+        """Writes one file's content into a sink; False where it is not there."""
 
     @abstractmethod
     def _hash_files(self, model: str, version: str) -> dict[str, FileDigest]:
-        """Every file of a release but the manifest."""
-
-
-def open_store(uri: str) -> ReleaseStore:
-    """The store at a folder's path or at `gs://bucket/prefix`; touches neither disk nor network.
-
-    Raises:
-      ConfigError: if the URI is neither.
-      StorageError: for a bucket, if there are no credentials.
-    """
-    if uri.startswith(GCS_SCHEME):
-        from components.pusher.gcs_store import GcsStore  # takes a second to import
-
-        return GcsStore(uri)
-    if not uri or "://" in uri:
-        raise ConfigError(
-            f"not a release store: received release.uri={uri!r}", expected="a folder, or gs://bucket/prefix"
-        )
-    from components.pusher.local_store import LocalStore
-
-    return LocalStore(Path(uri).expanduser())
+        """Every file of a release's payload."""
 
 
 def _check_staged(model: str, version: str, staged_dir: Path) -> Manifest:
-    check_name("model", model)
-    check_name("version", version)
+    check_model(model)
+    check_version(version)
     with storage_errors(staged_dir):
         manifest = read_manifest(staged_dir)
         problems = find_problems(manifest, model, version, hash_files(staged_dir))

@@ -17,7 +17,7 @@ from tfx.utils import io_utils, path_utils
 
 from components import features
 from components.pusher.release import TRAINING_STATISTICS_NAME
-from components.pusher.release_store import open_store
+from components.pusher.stores import open_store
 
 NOTE_FILE = "released_model.txt"
 

@@ -1,12 +1,70 @@
-"""Asks a release's flatbuffer its golden vectors again."""
+"""Everything that is looked at before a release is trusted: the one list behind verify, promote and rollback."""
 
-from components.errors import ModelError
+from typing import TYPE_CHECKING
+
+from components.errors import ModelError, ReleaseError
 from components.pusher.manifest import Manifest
 from components.pusher.release_store import ReleaseStore
-from components.quantization.golden import Golden, rerun_golden
+from components.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import SSlibKey
+
+GOLDEN_TIME_LIMIT_S = 60.0
 
 
-def verify_golden(store: ReleaseStore, manifest: Manifest, *, time_limit_s: float) -> list[str]:
+def find_release_problems(
+    store: ReleaseStore, model: str, version: str, trusted: tuple["SSlibKey", ...] = ()
+) -> list[str]:
+    """What is wrong with a release: its files, its gates, where it came from, what its flatbuffer answers.
+
+    Args:
+      store: where it is.
+      model: its folder.
+      version: its folder below that.
+      trusted: keys of which one must have signed it; empty asks for none.
+
+    Returns:
+      One sentence for every problem; empty where all is well. What can only be asked of whole files is not asked
+      of damaged ones.
+
+    Raises:
+      ReleaseError: if there is no such release.
+    """
+    from components.pusher.provenance.side_files import find_provenance_problems
+
+    problems = store.verify(model, version)
+    if problems:
+        return problems
+    manifest = store.read_manifest(model, version)
+    return [
+        *verify_gates(manifest),
+        *find_provenance_problems(store, manifest, trusted),
+        *verify_golden(store, manifest),
+    ]
+
+
+def check_release(store: ReleaseStore, model: str, version: str, trusted: tuple["SSlibKey", ...] = ()) -> None:
+    """Raises ReleaseError, naming everything that is wrong, if anything is."""
+    refuse_problems(store.release_uri(model, version), find_release_problems(store, model, version, trusted))
+
+
+def refuse_problems(uri: str, problems: list[str]) -> None:
+    """Raises ReleaseError, naming all problems of the release at `uri`, if there are any."""
+    if problems:
+        raise ReleaseError(
+            f"{uri} cannot be trusted: " + "; ".join(problems),
+            expected="every file as it was published, every gate passed, every golden vector answered as before",
+            hint="do not ship it; use another release, or run the pipeline again",
+        )
+
+
+def verify_gates(manifest: Manifest) -> list[str]:
+    """Holds every value of the manifest against its limit again; one sentence for each that does not keep to it."""
+    return [f"refused by its gates: {reason}" for reason in Verdict(gates=manifest.gates).reasons()]
+
+
+def verify_golden(store: ReleaseStore, manifest: Manifest) -> list[str]:
     """Runs the flatbuffer of a release under TFLite Micro on the release's golden vectors.
 
     Returns:
@@ -16,12 +74,13 @@ def verify_golden(store: ReleaseStore, manifest: Manifest, *, time_limit_s: floa
     Raises:
       ReleaseError: if a file is not there.
     """
+    from components.quantization.golden import Golden, rerun_golden  # NumPy takes a while
 
     def read_file(path: str) -> bytes:
         return store.read_file(manifest.model, manifest.version, path)
 
     try:
         golden = Golden.from_files(manifest.golden.source_ids, manifest.golden.labels, read_file)
-        return rerun_golden(read_file(manifest.golden.flatbuffer), golden, time_limit_s=time_limit_s)
+        return rerun_golden(read_file(manifest.golden.flatbuffer), golden, time_limit_s=GOLDEN_TIME_LIMIT_S)
     except ModelError as error:
         return [f"the golden vectors cannot be run: {error.message}"]

@@ -1,6 +1,6 @@
 """Whatever holds a trained classifier, as a function from 8-bit rasters to probabilities.
 
-.../version/            a release, in a folder or gs://; `latest` stands for the promoted one
+.../version/            a release, in a folder or gs://; or in place of the version `staging` or `production`
 model.tflite            quantized or not
 saved_model/            a SavedModel with the pixels signature, or one float image input
 model.keras, model.h5   a whole Keras model
@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from components import features, pixels
 from components.errors import ModelError
-from components.pusher.release import LATEST_NAME, MANIFEST_NAME
-from components.pusher.release_store import GCS_SCHEME, open_store
+from components.pusher.channels import Channel
+from components.pusher.promotion import resolve
+from components.pusher.release import CHANNELS_NAME, MANIFEST_NAME
+from components.pusher.stores import GCS_SCHEME, open_store
 from components.quantization.contracts import TensorContract
 from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.metrics import dequantize
@@ -66,7 +68,8 @@ def open_classifier(what: str, input_range: InputRange) -> Classifier:
     for folder in (path, path / "Format-Serving"):
         if (folder / "saved_model.pb").exists():
             return _of_saved_model(folder, input_range)
-    if what.startswith(GCS_SCHEME) or (path / MANIFEST_NAME).exists() or path.name == LATEST_NAME:
+    is_channel = path.name in list(Channel) and (path.parent / CHANNELS_NAME).exists()
+    if what.startswith(GCS_SCHEME) or (path / MANIFEST_NAME).exists() or is_channel:
         return _of_release(what)
     if path.suffix == ".tflite" and path.is_file():
         return _of_flatbuffer(path.read_bytes(), path.name, input_range)
@@ -122,11 +125,7 @@ def _of_release(what: str) -> Classifier:
     else:
         uri, model, version = parts
     store = open_store(uri)
-    if version == LATEST_NAME:
-        promoted = store.latest(model)
-        if promoted is None:
-            raise ModelError(f"{what}: nothing was promoted", hint=f"vww releases list --uri {uri}")
-        version = promoted
+    version = resolve(store, model, version)
     manifest = store.read_manifest(model, version)
     (name,) = (path for path in manifest.files if path.endswith(".tflite") and "/" not in path)
     content = store.read_file(model, version, name)

@@ -10,8 +10,9 @@ from threading import Lock
 
 from components import features
 from components.errors import GateError, PipelineError, VwwError
+from components.pusher.channels import Channel
 from components.pusher.outcome import Outcome
-from components.pusher.release_store import open_store
+from components.pusher.stores import open_store
 from pipeline.code_version import code_version
 from pipeline.console import RunView
 from pipeline.requests import RunRequest
@@ -96,7 +97,7 @@ def _request(planned: PlannedPoint, run_id: str) -> RunRequest:
         config=config,
         run_id=run_id,
         dataset_fingerprint=planned.data.fingerprint,
-        released_version=open_store(config.release_uri).latest(config.name),
+        released_version=open_store(config.release_uri).channels(config.name).held(Channel.STAGING),
         code=code_version(),
         label_count=len(planned.data.label_names),
         started_utc=utc_now(),

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components.pusher.channels import Channel
+from components.pusher.stores import open_store
 from components.sample_data.writer import write_sample_data
 from pipeline import run as pipeline_run
 from pipeline.config import read_config
@@ -429,11 +431,10 @@ class ReleasedRun:
         self.config = read_config(str(config_file))
         self.root = Path(self.config.run.root)
         self.uri = self.root / "releases"
-        self.pointer = self.uri / "tiny" / "latest"
 
     @property
     def release(self):
-        return self.uri / "tiny" / self.pointer.read_text().strip()
+        return self.uri / "tiny" / open_store(str(self.uri)).channels("tiny").held(Channel.STAGING)
 
     @property
     def manifest(self):

@@ -9,7 +9,8 @@ from PIL import Image, ImageEnhance
 
 from components import features
 from components.drift import Distance
-from components.pusher.release_store import open_store
+from components.pusher.channels import Channel
+from components.pusher.stores import open_store
 from components.pusher.training_statistics import canonical_statistics
 from pipeline.show import print_outcome
 
@@ -107,7 +108,7 @@ def test_darkened_data_beyond_the_limit_exits_3_before_any_training_and_names_br
     assert "[ 6/10] StatisticsGen" in stderr
     assert "[ 7/10]" not in stderr
     assert "Trainer" not in stderr
-    assert open_store(str(store)).latest("tiny") == first.outcome.promotion.version
+    assert open_store(str(store)).channels("tiny").held(Channel.STAGING) == first.outcome.promotion.version
 
 
 def test_darkened_data_without_a_limit_runs_on_and_shows_the_distance(

@@ -33,7 +33,7 @@ def test_evaluate_saved_model_gives_the_evaluators_metrics_and_slices(released, 
 
 def test_evaluate_release_gives_the_accuracy_that_was_gated(released, vww):
     manifest = json.loads((released.release / "manifest.json").read_text())
-    slices = judge(vww, released, released.release.parent / "latest")
+    slices = judge(vww, released, released.release.parent / "staging")
     assert slices[""]["accuracy"] == pytest.approx(manifest["int8_metrics"][EVAL]["accuracy"], abs=1e-6)
     assert slices[""]["example_count"] == manifest["int8_metrics"][EVAL]["examples"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components import features
-from components.pusher.release_store import open_store
+from components.pusher.stores import open_store
 from pipeline.show import print_outcome
 
 LABELS = ("background", "person", "bench")

@@ -252,11 +252,11 @@ def test_release_saved_model_serves_examples_as_the_evaluator_measured(tf, relea
 # `vww releases`, which needs no TensorFlow.
 
 
-def test_releases_list_marks_the_latest(released, vww):
+def test_releases_list_says_what_is_staged(released, vww):
     code, stdout, stderr = vww("releases", "list", "--uri", released.uri)
     assert (code, stderr) == (0, "")
     (row,) = [line for line in stdout.splitlines() if released.release.name in line]
-    assert row.split()[:3] == ["tiny", released.release.name, "latest"]
+    assert row.split()[:3] == ["tiny", released.release.name, "staging"]
 
 
 @pytest.mark.parametrize("with_version", [True, False])
@@ -264,7 +264,7 @@ def test_releases_show_prints_the_release(released, vww, with_version):
     version = [released.release.name] if with_version else []
     code, stdout, _ = vww("releases", "show", "tiny", *version, "--uri", released.uri)
     assert code == 0
-    assert f"{released.release}  (latest)" in stdout
+    assert f"{released.release}  (in staging)" in stdout
     assert "gates.int8.min_accuracy" in stdout
 
 
@@ -278,6 +278,7 @@ def test_releases_verify_counts_the_files_and_asks_the_golden_vectors_again(rele
     files, golden = len(released.manifest["files"]), released.manifest["golden"]
     says = (
         f"{files} files as the manifest says",
+        f"{len(released.manifest['gates'])} gates passed",
         "the provenance statement speaks of these files; not signed",
         "8 golden vectors answered as before",
     )

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from components.errors import StorageError
-from components.pusher.release_store import open_store
+from components.pusher.stores import open_store
 
 DISK_BYTES = 64 << 20
 
@@ -138,7 +138,7 @@ def test_release_store_full_at_the_end_is_a_storage_error_and_shows_no_release(
     assert str(disk) in str(caught.value)
     assert "make room on the disk" in str(caught.value)
     assert open_store(config.release_uri).list_releases() == ()
-    assert open_store(config.release_uri).latest("tiny") is None
+    assert open_store(config.release_uri).channels("tiny").log == ()
 
     (disk / "filler").unlink()
     run = warm_run(config)

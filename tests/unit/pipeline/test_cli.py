@@ -314,7 +314,7 @@ def test_vww_run_release_folder_that_holds_something_else_is_refused_before_any_
     if kind == "other-files":
         (store / "tiny" / "thesis.tex").write_text("mine")
     elif kind == "junk-pointer":
-        (store / "tiny" / "latest").write_text("not a version at all\n")
+        (store / "tiny" / "channels.json").write_text("not a version at all\n")
     else:
         (store / "tiny").rmdir()
         (store / "tiny").write_text("a file")
@@ -406,11 +406,11 @@ def test_vww_releases_list_empty_store_is_an_empty_table(probe, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["tiny"], "nothing was promoted in"),
+        (["tiny"], "nothing was promoted to staging in"),
         (["tiny", "0123456789ab"], "0123456789ab"),
         (["tiny", "../x"], "not a version name: received version='../x'"),
         (["../x"], "not a model name: received model='../x'"),
-        (["tiny", "latest/"], "not a version name"),
+        (["tiny", "latest"], "not a version name"),
     ],
 )
 def test_vww_releases_missing_release_exits_1_and_is_named(vww, tmp_path, command, arguments, words):

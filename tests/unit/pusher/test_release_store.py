@@ -5,9 +5,12 @@ import json
 import pytest
 
 from components.errors import ConfigError, ReleaseError
-from components.pusher.manifest import FORMAT_VERSION
+from components.pusher.channels import Channels
+from components.pusher.manifest import FORMAT_VERSION, read_manifest
 from components.pusher.release import MANIFEST_NAME
-from components.pusher.release_store import PublishResult, Release, open_store
+from components.pusher.release_store import PublishResult, Release
+from components.pusher.sealed import SEAL, render_sealed
+from components.pusher.stores import open_store
 
 
 def test_publish_new_release_is_listed_readable_and_clean(store, stage):
@@ -16,20 +19,21 @@ def test_publish_new_release_is_listed_readable_and_clean(store, stage):
 
     result = store.publish(*staged)
 
-    assert result == PublishResult(f"{store.uri}/{staged.model}/{staged.version}", already_published=False)
-    assert store.list_releases() == (Release(staged.model, staged.version, is_latest=False),)
+    uri = f"{store.uri}/{staged.model}/{staged.version}"
+    assert result == PublishResult(uri, already_published=False, seen=Channels(model=staged.model))
+    assert store.list_releases() == (Release(staged.model, staged.version),)
     assert store.list_releases(staged.model) == store.list_releases()
     assert store.list_releases("another_model") == ()
     assert store.read_manifest(staged.model, staged.version).files.keys() >= {"saved_model/variables/variables.index"}
     assert store.read_file(staged.model, staged.version, "labels.txt") == b"not-person\nperson\n"
     assert store.verify(staged.model, staged.version) == []
-    assert store.latest(staged.model) is None
+    assert store.channels(staged.model) == Channels(model=staged.model)
 
 
 def test_publish_same_content_twice_writes_nothing(store, stage):
     first, second = stage(), stage()
-    manifest_text = json.loads((second.folder / MANIFEST_NAME).read_text())
-    (second.folder / MANIFEST_NAME).write_text(json.dumps({**manifest_text, "created_utc": "2030-01-01T00:00:00Z"}))
+    later = read_manifest(second.folder).model_copy(update={"created_utc": "2030-01-01T00:00:00Z"})
+    (second.folder / MANIFEST_NAME).write_text(later.to_json())
 
     store.publish(*first)
     assert store.publish(*second).already_published
@@ -88,8 +92,9 @@ def test_verify_release_in_wrong_place_names_its_own(store, stage, tamper):
     store.publish(*staged)
     for file in staged.folder.rglob("*"):
         if file.is_file():
-            tamper(f"{staged.model}/moved/{file.relative_to(staged.folder)}", file.read_bytes())
-    assert store.verify(staged.model, "moved") == [
+            path = file.relative_to(staged.folder).as_posix()
+            tamper(f"{staged.model}/0123456789ab/{path}", file.read_bytes())
+    assert store.verify(staged.model, "0123456789ab") == [
         f"the manifest is that of {staged.model}/{staged.version}",
         f"the manifest's files make version {staged.version}",
     ]
@@ -105,39 +110,6 @@ def test_read_unknown_release_names_those_that_are_there(store, stage):
     assert caught.value.expected == f"one of {staged.version}"
     with pytest.raises(ReleaseError, match=r"has no file nothing\.txt"):
         store.read_file(staged.model, staged.version, "nothing.txt")
-
-
-def test_point_latest_moves_only_from_the_expected_version(store, stage):
-    one, two = stage("one"), stage("two")
-    store.publish(*one)
-    store.publish(*two)
-
-    store.point_latest(one.model, one.version, expected_previous=None)
-    assert store.latest(one.model) == one.version
-    for stale in (None, two.version):
-        with pytest.raises(ReleaseError, match=f"another promotion came first: received latest={one.version}"):
-            store.point_latest(one.model, two.version, expected_previous=stale)
-    assert store.latest(one.model) == one.version
-
-    store.point_latest(one.model, two.version, expected_previous=one.version)
-    assert {r.version for r in store.list_releases() if r.is_latest} == {two.version}
-
-
-def test_point_latest_at_unknown_release_is_refused(store, stage):
-    staged = stage()
-    store.publish(*staged)
-    with pytest.raises(ReleaseError, match="no release"):
-        store.point_latest(staged.model, "0123456789ab", expected_previous=None)
-    assert store.latest(staged.model) is None
-
-
-def test_latest_junk_in_pointer_is_refused_but_listed(store, stage, tamper):
-    staged = stage()
-    store.publish(*staged)
-    tamper(f"{staged.model}/latest", b"\xff../..\n")
-    with pytest.raises(ReleaseError, match="does not hold a version"):
-        store.latest(staged.model)
-    assert store.list_releases() == (Release(staged.model, staged.version, is_latest=False),)
 
 
 def test_fetch_copies_every_file(store, stage, tmp_path):
@@ -156,7 +128,7 @@ def test_fetch_damaged_release_leaves_no_folder(store, stage, tamper, tmp_path):
     staged = stage()
     store.publish(*staged)
     tamper(f"{staged.model}/{staged.version}/labels.txt", b"junk")
-    with pytest.raises(ReleaseError, match="is not what the manifest says"):
+    with pytest.raises(ReleaseError, match=r"is damaged: labels\.txt has 4 bytes"):
         store.fetch(staged.model, staged.version, tmp_path / "out" / "here")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -164,16 +136,16 @@ def test_fetch_damaged_release_leaves_no_folder(store, stage, tamper, tmp_path):
 def test_fetch_manifest_path_that_leaves_the_folder_is_refused(store, stage, tamper, tmp_path):
     staged = stage()
     store.publish(*staged)
-    text = (staged.folder / MANIFEST_NAME).read_text().replace("labels.txt", "../escaped.txt")
-    tamper(f"{staged.model}/{staged.version}/{MANIFEST_NAME}", text.encode())
+    fields = json.loads((staged.folder / MANIFEST_NAME).read_text())
+    del fields[SEAL]
+    fields["files"]["../escaped.txt"] = fields["files"].pop("labels.txt")
+    tamper(f"{staged.model}/{staged.version}/{MANIFEST_NAME}", render_sealed(fields).encode())
     with pytest.raises(ReleaseError, match="stays in the release"):
         store.fetch(staged.model, staged.version, tmp_path / "out")
     assert not (tmp_path / "escaped.txt").exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/b", "../a", "A", ".hidden", "a..b", "latest", "x" * 200, "ä", "a\n"]
-)
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "A", ".hidden", "a..b", "x" * 200, "ä", "a\n"])
 def test_names_that_could_leave_the_store_are_refused(store, stage, name):
     staged = stage()
     with pytest.raises(ReleaseError, match="name"):
@@ -181,7 +153,7 @@ def test_names_that_could_leave_the_store_are_refused(store, stage, name):
     with pytest.raises(ReleaseError, match="name"):
         store.read_manifest(staged.model, name)
     with pytest.raises(ReleaseError, match="name"):
-        store.latest(name)
+        store.channels(name)
     with pytest.raises(ReleaseError, match="name"):
         store.list_releases(name)
     with pytest.raises(ReleaseError, match="name"):
@@ -192,17 +164,17 @@ def test_read_file_outside_the_release_is_refused(store, stage):
     staged = stage()
     store.publish(*staged)
     with pytest.raises(ReleaseError, match="not a path in a release"):
-        store.read_file(staged.model, staged.version, "../latest")
+        store.read_file(staged.model, staged.version, "../channels.json")
 
 
-def test_check_usable_fresh_and_used_store_pass_and_leave_no_trace(store, stage):
+def test_check_usable_fresh_and_used_store_pass_and_leave_no_trace(store, stage, put):
     store.check_usable("person_detect")
     staged = stage()
     store.publish(*staged)
-    store.point_latest(staged.model, staged.version, expected_previous=None)
-    before = store.list_releases()
+    put(store, staged)
+    before = store.list_releases(), store.channels(staged.model)
     store.check_usable(staged.model)
-    assert store.list_releases() == before
+    assert (store.list_releases(), store.channels(staged.model)) == before
     assert store.verify(staged.model, staged.version) == []
 
 
@@ -214,7 +186,10 @@ def test_check_usable_foreign_file_in_model_folder_is_named(store, tamper):
     store.check_usable("another_model")
 
 
-@pytest.mark.parametrize("uri", ["", "s3://bucket/prefix", "file:///tmp/releases", "gs://", "gs:///prefix"])
+@pytest.mark.parametrize(
+    "uri",
+    ["", "s3://bucket/prefix", "file:///tmp/releases", "gs://", "gs:///prefix", "gs://Bucket", "gs://a", "gs://-b-/p"],
+)
 def test_open_store_other_uri_is_refused(uri):
     with pytest.raises(ConfigError, match=r"release\.uri="):
         open_store(uri)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from components.pusher.manifest import Manifest
+from components.pusher.manifest import Manifest, parse_manifest
 from components.pusher.provenance.keys import generate_key, read_public_key, read_signer
 from components.pusher.provenance.side_files import write_side_files
 from components.pusher.release import MANIFEST_NAME, hash_files, release_version
-from components.pusher.release_store import ReleaseStore, open_store
+from components.pusher.release_store import ReleaseStore
+from components.pusher.stores import open_store
 
 CONFIG = b"name: person_detect\n"
 
@@ -53,7 +54,7 @@ def publish(tmp_path, local_store, stage) -> Callable[..., Manifest]:
         signer = None if signing_key is None else read_signer(signing_key)
         text = (staged.folder / MANIFEST_NAME).read_text()
         key_id = None if signer is None else signer.public_key.keyid
-        manifest = Manifest.from_json(text).model_copy(update={"signing_key_id": key_id})
+        manifest = parse_manifest(text, "manifest.json").model_copy(update={"signing_key_id": key_id})
         (staged.folder / MANIFEST_NAME).write_text(manifest.to_json())
         write_side_files(staged.folder, manifest, signer)
         assert release_version(files) == manifest.version

@@ -1,7 +1,7 @@
 import pytest
 
 from components.drift import Distance, FeatureDrift
-from components.pusher.manifest import CodeRecord, Manifest
+from components.pusher.manifest import CodeRecord, parse_manifest
 from components.pusher.provenance.model_card import render_model_card
 
 
@@ -10,7 +10,7 @@ def test_model_card_reads_as_it_did(golden, manifest):
 
 
 def test_model_card_of_equal_manifests_is_the_same(manifest):
-    assert render_model_card(Manifest.from_json(manifest.to_json())) == render_model_card(manifest)
+    assert render_model_card(parse_manifest(manifest.to_json(), "manifest.json")) == render_model_card(manifest)
 
 
 def test_model_card_of_no_positive_label_speaks_of_all(manifest):

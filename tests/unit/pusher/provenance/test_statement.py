@@ -1,6 +1,6 @@
 import json
 
-from components.pusher.manifest import CodeRecord, Manifest
+from components.pusher.manifest import CodeRecord, Manifest, parse_manifest
 from components.pusher.provenance.statement import render_statement
 from components.pusher.release import FileDigest
 
@@ -40,4 +40,4 @@ def test_statement_of_what_was_searched_holds_the_choice(manifest):
 
 def test_statement_of_equal_manifests_is_the_same_bytes(manifest):
     one = manifest.model_copy(update={"files": CONFIG})
-    assert render_statement(one, {}) == render_statement(Manifest.from_json(one.to_json()), {})
+    assert render_statement(one, {}) == render_statement(parse_manifest(one.to_json(), "manifest.json"), {})
