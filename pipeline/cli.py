@@ -16,6 +16,7 @@ from pipeline.commands.models import budget, evaluate, inspect, slim, tensorboar
 from pipeline.commands.releases import releases
 from pipeline.commands.run import demo, run
 from pipeline.commands.sweep import sweep
+from pipeline.commands.whence import whence
 
 EXIT_INTERRUPTED = 130
 
@@ -53,6 +54,7 @@ app.command("sample-data")(sample_data)
 app.command("download-coco")(download_coco)
 app.command()(budget)
 app.command()(inspect)
+app.command()(whence)
 app.command()(slim)
 app.command()(evaluate)
 app.command()(tensorboard)

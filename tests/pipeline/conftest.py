@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from components.pusher.channels import Channel
+from components.pusher.provenance.keys import generate_key
 from components.pusher.stores import open_store
 from components.sample_data.writer import write_sample_data
 from pipeline import run as pipeline_run
@@ -447,9 +448,15 @@ class ReleasedRun:
 
 @pytest.fixture(scope="session")
 def released(vww, sample_set, write_config, tmp_path_factory):
-    """`vww run` on the sample set: a finished run with a release in it."""
+    """`vww run` on the sample set, with a key to sign: a finished run with a release in it."""
     folder = tmp_path_factory.mktemp("released")
+    key = tmp_path_factory.mktemp("keys") / "release.key"
+    generate_key(key)
     config_file = write_config(folder, sample_set, folder / "run")
+    tree = yaml.safe_load(config_file.read_text())
+    tree["release"] |= {"signing_key": str(key), "trusted_keys": [f"{key}.pub"]}
+    tree["data"]["licenses"] = ["drawn for these tests"]
+    config_file.write_text(yaml.safe_dump(tree, sort_keys=False))
     code, stdout, stderr = vww("run", config_file)
     assert code == 0, stderr
     return ReleasedRun(config_file, sample_set, code, stdout, stderr)

@@ -12,6 +12,7 @@ import pytest
 from components import features
 from components.example_gen.plan import plan_dataset
 from components.example_gen.splits import assign_split
+from components.pusher.release import SIDE_FILES
 from pipeline.config import read_config
 
 
@@ -99,7 +100,7 @@ def test_run_leaves_no_execution_unfinished(released, metadata_of):
 
 def test_manifest_hashes_every_file(released):
     files = {str(p.relative_to(released.release)): p for p in released.release.rglob("*") if p.is_file()}
-    for name in ("manifest.json", "MODEL_CARD.md", "provenance.json", "sbom.cdx.json"):
+    for name in ("manifest.json", *SIDE_FILES):
         del files[name]
     assert set(released.manifest["files"]) == set(files)
     for name, path in files.items():
@@ -276,10 +277,11 @@ def test_releases_show_json_is_the_manifest(released, vww):
 def test_releases_verify_counts_the_files_and_asks_the_golden_vectors_again(released, vww):
     code, stdout, _ = vww("releases", "verify", "tiny", "--uri", released.uri)
     files, golden = len(released.manifest["files"]), released.manifest["golden"]
+    key = released.manifest["signing_key_id"][:12]
     says = (
         f"{files} files as the manifest says",
         f"{len(released.manifest['gates'])} gates passed",
-        "the provenance statement speaks of these files; not signed",
+        f"the provenance statement speaks of these files; signed by key {key}, which --key would check",
         "8 golden vectors answered as before",
     )
     assert (code, stdout) == (0, "".join(f"{released.release}: {line}\n" for line in says))

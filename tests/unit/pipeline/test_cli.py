@@ -1,6 +1,7 @@
 """The command as a person meets it; where that is the point, installed and in a process of its own."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -131,7 +132,9 @@ def test_vww_help_lists_the_commands(probe):
         (["releases"], ["list", "show", "verify"]),
         (["releases", "list"], ["--uri"]),
         (["releases", "show"], ["MODEL", "VERSION", "--uri", "--json"]),
-        (["releases", "verify"], ["MODEL", "VERSION", "--uri"]),
+        (["releases", "verify"], ["MODEL", "VERSION", "--uri", "--key"]),
+        (["releases", "keygen"], ["FILE"]),
+        (["whence"], ["FILE-OR-SHA256", "--uri", "--json"]),
     ],
 )
 def test_vww_subcommand_help_names_its_arguments(vww, command, words):
@@ -171,6 +174,8 @@ def test_vww_version_is_that_of_the_package(probe):
         (["inspect"], "FILE.tflite"),
         (["releases", "no-such-command"], "no-such-command"),
         (["releases", "show"], "MODEL"),
+        (["releases", "keygen"], "FILE"),
+        (["whence"], "FILE-OR-SHA256"),
     ],
 )
 def test_vww_wrong_usage_exits_2_and_says_what(vww, arguments, words):
@@ -469,3 +474,36 @@ def test_sweep_whose_page_cannot_be_written_says_so_before_any_work(probe, tmp_p
     assert answer.code == 1
     assert "StorageError: /proc/sweep" in answer.stderr
     assert [path.name for path in (tmp_path / "run" / "sweep").iterdir()] == [".lock"]
+
+
+# Provenance.
+
+
+def test_vww_releases_keygen_makes_a_key_that_is_never_overwritten(probe, tmp_path):
+    answer = probe("releases", "keygen", tmp_path / "release.key")
+    assert answer.code == 0
+    assert re.fullmatch(r"[0-9a-f]{64}\n", answer.stdout)
+    assert "release.key.pub" in answer.stderr
+    assert (tmp_path / "release.key").stat().st_mode & 0o777 == 0o600
+    again = probe("releases", "keygen", tmp_path / "release.key")
+    assert (again.code, again.stdout) == (1, "")
+    assert "is there already" in again.stderr
+
+
+def test_vww_run_with_a_key_that_is_not_there_exits_2_before_anything_else(probe, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(CONFIG.replace("ROOT", str(tmp_path)))
+    answer = probe("run", tmp_path / "tiny.yaml", "--set", f"release.signing_key={tmp_path}/nowhere.key")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert f"release.signing_key: cannot read {tmp_path}/nowhere.key" in answer.stderr
+
+
+def test_vww_whence_unknown_digest_exits_1_and_says_where_was_looked(probe, tmp_path):
+    answer = probe("whence", "0" * 64, "--uri", tmp_path)
+    assert (answer.code, answer.stdout) == (1, "")
+    assert f"looked into 0 releases in {tmp_path}" in answer.stderr
+
+
+def test_vww_whence_neither_file_nor_digest_exits_2(probe, tmp_path):
+    answer = probe("whence", tmp_path / "nothing.tflite")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert "cannot read" in answer.stderr

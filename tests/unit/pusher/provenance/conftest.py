@@ -45,8 +45,16 @@ def local_store(tmp_path) -> ReleaseStore:
 def publish(tmp_path, local_store, stage) -> Callable[..., Manifest]:
     """Publishes a release with real side files, signed by a key file or not."""
 
-    def publish_marked(mark: str, signing_key: Path | None = None) -> Manifest:
-        staged = stage(payload={"config.yaml": CONFIG, "labels.txt": b"not-person\nperson\n"}, mark=mark)
+    def publish_marked(
+        mark: str,
+        signing_key: Path | None = None,
+        *,
+        baseline: str | None = None,
+        payload: dict[str, bytes] | None = None,
+    ) -> Manifest:
+        staged = stage(
+            payload={"config.yaml": CONFIG, "labels.txt": b"not-person\nperson\n", **(payload or {})}, mark=mark
+        )
         for name in staged.folder.iterdir():
             if name.name in {"MODEL_CARD.md", "provenance.json", "sbom.cdx.json"}:
                 name.unlink()
@@ -54,7 +62,9 @@ def publish(tmp_path, local_store, stage) -> Callable[..., Manifest]:
         signer = None if signing_key is None else read_signer(signing_key)
         text = (staged.folder / MANIFEST_NAME).read_text()
         key_id = None if signer is None else signer.public_key.keyid
-        manifest = parse_manifest(text, "manifest.json").model_copy(update={"signing_key_id": key_id})
+        manifest = parse_manifest(text, "manifest.json").model_copy(
+            update={"signing_key_id": key_id, "baseline": baseline}
+        )
         (staged.folder / MANIFEST_NAME).write_text(manifest.to_json())
         write_side_files(staged.folder, manifest, signer)
         assert release_version(files) == manifest.version
