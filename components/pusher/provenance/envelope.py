@@ -1,6 +1,6 @@
 """The signature: the provenance statement in a DSSE envelope, in `provenance.intoto.jsonl`.
 
-One line of JSON, as `cosign verify-blob-attestation` and other tools of in-toto read it. Its payload is
+One line of JSON, as in-toto attestations are passed around elsewhere. Its payload is
 `provenance.json` to the byte.
 """
 
