@@ -23,6 +23,7 @@ from components.pusher.manifest import (
 )
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.provenance.keys import read_signer
+from components.pusher.provenance.sbom import render_sbom
 from components.pusher.provenance.side_files import write_side_files
 from components.pusher.release import MANIFEST_NAME, TRAINING_STATISTICS_NAME, hash_files, release_version
 from components.verdicts import Gate
@@ -148,5 +149,5 @@ def stage_release(
         signing_key_id=None if signer is None else signer.public_key.keyid,
     )
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    write_side_files(folder, manifest, signer)
+    write_side_files(folder, manifest, render_sbom(metadata.distributions(), manifest.code.lock_sha256), signer)
     return manifest

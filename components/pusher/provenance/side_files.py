@@ -1,6 +1,5 @@
 """Writes the files that stand beside a release's manifest and speak of it, and holds them against it again."""
 
-from importlib import metadata
 from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner, SSlibKey
@@ -8,7 +7,6 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from components.pusher.manifest import Manifest
 from components.pusher.provenance.envelope import find_signature_problems, sign_statement
 from components.pusher.provenance.model_card import render_model_card
-from components.pusher.provenance.sbom import render_sbom
 from components.pusher.provenance.statement import parse_statement, render_statement
 from components.pusher.release import (
     ENVELOPE_NAME,
@@ -22,16 +20,17 @@ from components.pusher.release import (
 from components.pusher.release_store import ReleaseStore
 
 
-def write_side_files(folder: Path, manifest: Manifest, signer: CryptoSigner | None) -> None:
+def write_side_files(folder: Path, manifest: Manifest, sbom: bytes, signer: CryptoSigner | None) -> None:
     """Adds `manifest.side_files` to a staged release whose manifest is written.
 
     Args:
       folder: the staged release.
       manifest: what its `manifest.json` holds.
+      sbom: of the environment that made it (`provenance.sbom`).
       signer: of the key `manifest.signing_key_id`; None for a release that is not signed.
     """
     (folder / MODEL_CARD_NAME).write_text(render_model_card(manifest), encoding="utf-8")
-    (folder / SBOM_NAME).write_bytes(render_sbom(metadata.distributions(), manifest.code.lock_sha256))
+    (folder / SBOM_NAME).write_bytes(sbom)
     beside = {name: hash_file(folder / name) for name in (MANIFEST_NAME, MODEL_CARD_NAME, SBOM_NAME)}
     statement = render_statement(manifest, beside)
     (folder / STATEMENT_NAME).write_bytes(statement)

@@ -13,6 +13,7 @@ from components.pusher.release_store import ReleaseStore
 from components.pusher.stores import open_store
 
 CONFIG = b"name: person_detect\n"
+SBOM = b'{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}\n'
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +67,7 @@ def publish(tmp_path, local_store, stage) -> Callable[..., Manifest]:
             update={"signing_key_id": key_id, "baseline": baseline}
         )
         (staged.folder / MANIFEST_NAME).write_text(manifest.to_json())
-        write_side_files(staged.folder, manifest, signer)
+        write_side_files(staged.folder, manifest, SBOM, signer)
         assert release_version(files) == manifest.version
         local_store.publish(staged.model, manifest.version, staged.folder)
         return manifest
