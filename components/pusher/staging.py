@@ -9,7 +9,8 @@ from pydantic import JsonValue
 from components.dataset import DatasetSummary
 from components.drift import Drift
 from components.options import Options
-from components.pusher.c_bundle.render import BundleSpec, render_bundle
+from components.pusher.c_bundle.render import render_bundle
+from components.pusher.c_bundle.spec import BundleSpec
 from components.pusher.calibration import CALIBRATION_NAME, encode_calibration
 from components.pusher.judgement import Judgement
 from components.pusher.manifest import (
@@ -84,10 +85,13 @@ def stage_release(
     bundle = BundleSpec(
         name=options.c_name,
         flatbuffer=judgement.flatbuffer,
+        ops=report.ops,
         labels=dataset.label_names,
         positive=dataset.positive,
+        operating_point=None,
         input=report.inputs[0],
         output=report.outputs[0],
+        golden=golden,
         arena_bytes=footprint.arena_total_bytes,
         arena_margin_bytes=options.arena_margin_bytes,
         model=facts.model,

@@ -1,206 +1,103 @@
-import dataclasses
 import hashlib
-import random
-import shutil
-import struct
-import subprocess
+import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from components import pixels
 from components.errors import ReleaseError
-from components.pusher.c_bundle.render import BundleSpec, render_bundle
-from components.quantization.contracts import TensorContract
-
-SPEC = BundleSpec(
-    name="person_detect",
-    flatbuffer=random.Random(0).randbytes(300_568),  # the size of TFLite Micro's person_detect.tflite
-    labels=("not-person", "person"),
-    positive="person",
-    input=TensorContract(name="image", shape=(1, 96, 80, 1), dtype="int8", scale=0.007843137718737125, zero_point=-1),
-    output=TensorContract(name="scores", shape=(1, 2), dtype="int8", scale=1 / 256, zero_point=-128),
-    arena_bytes=83_001,
-    arena_margin_bytes=4096,
-    model="vww_mobilenet_v1_025_96_gray",
-    vww_version="0.1.0",
-)
+from components.pusher.c_bundle.render import render_bundle
+from components.quantization.inspect import OpUse
 
 
-@pytest.fixture
-def bundle(tmp_path):
-    for name, content in render_bundle(SPEC).items():
-        (tmp_path / name).write_bytes(content)
-    return tmp_path
-
-
-def test_render_bundle_same_spec_gives_same_bytes_and_no_clock():
-    first = render_bundle(SPEC)
+def test_render_bundle_same_spec_gives_same_bytes_and_no_clock(spec):
+    first = render_bundle(spec)
     assert set(first) == {
         "person_detect_model_data.h",
         "person_detect_model_data.cc",
-        "person_detect_arena.h",
         "model_settings.h",
+        "model_settings.cc",
+        "person_detect_op_resolver.h",
+        "person_detect_arena.h",
+        "person_detect_preprocess.h",
+        "person_detect_golden.h",
+        "person_detect_golden.cc",
+        "person_detect_self_test.cc",
+        "CMakeLists.txt",
+        "library.json",
+        "README.md",
     }
-    assert render_bundle(dataclasses.replace(SPEC)) == first
+    assert render_bundle(replace(spec)) == first
 
 
-def test_render_bundle_of_300_kb_is_fast():
+def test_render_bundle_of_300_kb_is_fast(spec):
     start = time.perf_counter()
-    render_bundle(SPEC)
+    render_bundle(replace(spec, flatbuffer=bytes(300_568)))
     assert time.perf_counter() - start < 1.0
 
 
-def test_render_bundle_every_file_says_where_it_came_from():
-    for content in render_bundle(SPEC).values():
+def test_render_bundle_every_source_says_where_it_came_from(spec):
+    for name, content in render_bundle(spec).items():
         text = content.decode("ascii")
-        assert 'vww "0.1.0"' in text
-        assert '"vww_mobilenet_v1_025_96_gray"' in text
-        assert hashlib.sha256(SPEC.flatbuffer).hexdigest() in text
         assert text.endswith("\n")
-        assert all(len(line) <= 80 and line == line.rstrip() for line in text.splitlines())
+        assert all(line == line.rstrip() for line in text.splitlines())
+        if name.endswith((".h", ".cc")):
+            assert 'vww "0.1.0"' in text
+            assert '"vww_mobilenet_v1_025_96_gray"' in text
+            assert hashlib.sha256(spec.flatbuffer).hexdigest() in text
+            assert all(len(line) <= 80 for line in text.splitlines())
 
 
-def test_model_data_object_file_holds_the_flatbuffer_aligned(bundle, compile_object):
-    if shutil.which("objcopy") is None or shutil.which("nm") is None:
-        pytest.skip("binutils are not installed")
-    compiled = compile_object(bundle / "person_detect_model_data.cc")
-    subprocess.run(["objcopy", "-O", "binary", "-j", ".rodata", compiled, bundle / "rodata"], check=True)
-    symbols = subprocess.run(["nm", "-S", compiled], check=True, capture_output=True, text=True).stdout
-    # "0000000000000020 0000000000049618 R g_person_detect_model_data"; R is the read-only section.
-    found = {name: (int(at, 16), int(size, 16)) for at, size, kind, name in map(str.split, symbols.splitlines())}
-    assert " R g_person_detect_model_data\n" in symbols
-
-    rodata = (bundle / "rodata").read_bytes()
-    at, size = found["g_person_detect_model_data"]
-    assert rodata[at : at + size] == SPEC.flatbuffer
-    assert at % 16 == 0
-    at, size = found["g_person_detect_model_data_size"]
-    assert struct.unpack("<I", rodata[at : at + size]) == (len(SPEC.flatbuffer),)
-
-
-def test_model_data_linked_program_sees_alignment_and_size(bundle, compile_and_run):
-    program = """
-        #include <cstdint>
-        #include <cstdio>
-        #include "person_detect_model_data.h"
-        int main() {
-          std::printf("%u %u", static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(g_person_detect_model_data) % 16),
-                      g_person_detect_model_data_size);
-        }
-    """
-    assert compile_and_run(program, bundle / "person_detect_model_data.cc") == b"0 300568"
-
-
-def test_quantize_pixel_all_256_pixels_match_the_pixel_contract(bundle, compile_and_run):
-    program = """
-        #include <cstdio>
-        #include "model_settings.h"
-        int main() {
-          for (int pixel = 0; pixel < 256; ++pixel) {
-            const std::int8_t code = QuantizePixel(static_cast<std::uint8_t>(pixel));
-            std::fwrite(&code, 1, 1, stdout);
-          }
-        }
-    """
-    codes = np.frombuffer(compile_and_run(program), np.int8)
-    np.testing.assert_array_equal(codes, pixels.quantize(np.arange(256, dtype=np.uint8)))
-
-
-def test_model_settings_constants_are_those_of_the_flatbuffer(bundle, compile_and_run):
+def test_model_settings_constants_are_those_of_the_flatbuffer(bundle, spec, compile_and_run):
     program = """
         #include <cstdio>
         #include "model_settings.h"
         #include "person_detect_arena.h"
-        static_assert(QuantizePixel(0) == -128 && QuantizePixel(255) == 127, "usable in constant expressions");
         int main() {
-          std::printf("%d %d %d %d %d %d %d %s %s %.9g %d %.9g %d %d", kNumCols, kNumRows, kNumChannels, kMaxImageSize,
-                      kCategoryCount, kPersonIndex, kNotAPersonIndex, kCategoryLabels[0], kCategoryLabels[1],
-                      static_cast<double>(kInputScale), kInputZeroPoint, static_cast<double>(kOutputScale),
-                      kOutputZeroPoint, kTensorArenaSize);
+          std::printf("%d %d %d %d %d %d %d %s %s %.9g %d %.9g %d %.9g %d %d", kNumCols, kNumRows, kNumChannels,
+                      kMaxImageSize, kCategoryCount, kPersonIndex, kNotAPersonIndex, kCategoryLabels[0],
+                      kCategoryLabels[1], double{kInputScale}, kInputZeroPoint, double{kOutputScale}, kOutputZeroPoint,
+                      double{kPersonThreshold}, kPersonThresholdCode, kTensorArenaSize);
         }
     """
-    assert compile_and_run(program) == (
-        b"80 96 1 7680 2 1 0 not-person person 0.00784313772 -1 0.00390625 -128 87104"  # 87,097 rounded up
+    assert spec.tensor_arena_size % 16 == 0
+    assert 0 <= spec.tensor_arena_size - spec.arena_bytes - spec.arena_margin_bytes < 16
+    assert compile_and_run(program, bundle / "model_settings.cc").decode() == (
+        f"6 8 1 48 2 1 0 not-person person 0.00784313772 -1 0.00390625 -128 0.546875 12 {spec.tensor_arena_size}"
     )
 
 
-@pytest.mark.parametrize("standard", ["-std=c++11", "-std=c++17", "-std=c++20"])
-def test_headers_alone_compile_without_warnings(bundle, compile_object, standard):
-    for header in bundle.glob("*.h"):
-        source = header.with_suffix(".cc.tmp.cc")
-        source.write_text(f'#include "{header.name}"\n#include "{header.name}"\n')
-        compile_object(source, standard, "-Wpedantic", "-Wconversion", "-Wshadow")
+def test_model_settings_without_an_operating_point_have_no_threshold(spec):
+    files = render_bundle(replace(spec, operating_point=None))
+    assert b"Threshold" not in files["model_settings.h"]
+    assert b"Threshold" not in files["README.md"]
+    assert b"int Classify()" in files["README.md"]
 
 
-def test_headers_drop_into_an_application_like_the_person_detection_example(bundle, compile_object):
-    """The application defines its own arena constant in an unnamed namespace and uses it outside, as TFLM's does."""
-    application = bundle / "main_functions.cc"
-    application.write_text("""
-        #include <cstddef>
-        #include <cstdint>
-        #include "model_settings.h"
-        #include "person_detect_model_data.h"
-
-        namespace tflite {
-        struct Model {};
-        inline const Model* GetModel(const void* buffer) { return static_cast<const Model*>(buffer); }
-        struct Interpreter {
-          Interpreter(const Model*, std::uint8_t*, std::size_t) {}
-          std::int8_t input[kMaxImageSize];
-          std::int8_t output[kCategoryCount];
-        };
-        }  // namespace tflite
-
-        namespace {
-        const tflite::Model* model = nullptr;
-        tflite::Interpreter* interpreter = nullptr;
-        constexpr int kTensorArenaSize = 136 * 1024;
-        alignas(16) std::uint8_t tensor_arena[kTensorArenaSize];
-        }  // namespace
-
-        bool GetImage(int width, int height, int channels, std::int8_t* image) {
-          static std::uint8_t camera[kNumRows][kNumCols * kNumChannels];
-          for (int i = 0; i < width * height * channels; ++i) image[i] = QuantizePixel(camera[i / width][i % width]);
-          return true;
-        }
-
-        void setup() {
-          model = tflite::GetModel(g_person_detect_model_data);
-          static tflite::Interpreter static_interpreter(model, tensor_arena, kTensorArenaSize);
-          interpreter = &static_interpreter;
-        }
-
-        int loop(const char** name) {
-          if (!GetImage(kNumCols, kNumRows, kNumChannels, interpreter->input)) return 0;
-          const std::int8_t person_score = interpreter->output[kPersonIndex];
-          const std::int8_t no_person_score = interpreter->output[kNotAPersonIndex];
-          *name = kCategoryLabels[person_score > no_person_score ? kPersonIndex : kNotAPersonIndex];
-          return person_score;
-        }
-    """)
-    compile_object(application)
+def test_library_json_leaves_golden_vectors_and_self_test_out(spec):
+    library = json.loads(render_bundle(spec)["library.json"])
+    assert library["name"] == "person_detect"
+    assert library["version"] == f"0.1.0+{hashlib.sha256(spec.flatbuffer).hexdigest()[:12]}"
+    assert library["build"]["srcFilter"] == ["+<*.cc>", "-<person_detect_golden.cc>", "-<person_detect_self_test.cc>"]
 
 
-def test_labels_of_any_text_compile_and_print(tmp_path, compile_and_run):
+def test_labels_of_any_text_compile_and_print(of_labels, write_bundle, compile_and_run):
     labels = ('kein "Fußgänger"\\', "fußgänger\u202e??/")
-    spec = dataclasses.replace(SPEC, flatbuffer=b"TFL3", labels=labels, positive=labels[1], model="ends in a \\")
-    for name, content in render_bundle(spec).items():
-        (tmp_path / name).write_bytes(content)
+    spec = replace(of_labels(labels, labels[1]), model="ends in a \\")
+    folder = write_bundle(spec)
     program = """
         #include <cstdio>
         #include "model_settings.h"
         #include "person_detect_arena.h"
         int main() { for (const char* label : kCategoryLabels) std::fputs(label, stdout); }
     """
-    output = compile_and_run(program, tmp_path / "person_detect_model_data.cc")
-    assert output == "".join(labels).encode()
+    sources = [folder / "model_settings.cc", folder / "person_detect_golden.cc", folder / "person_detect_model_data.cc"]
+    assert compile_and_run(program, *sources) == "".join(labels).encode()
 
 
-def test_model_settings_other_positive_label_names_its_own_indices():
-    spec = dataclasses.replace(SPEC, labels=("dining table", "not-dining table"), positive="dining table")
-    text = render_bundle(spec)["model_settings.h"].decode()
+def test_model_settings_other_positive_label_names_its_own_indices(of_labels):
+    text = render_bundle(of_labels(("dining table", "not-dining table"), "dining table"))["model_settings.h"].decode()
     assert "constexpr int kDiningTableIndex = 0;" in text
     assert "constexpr int kNotADiningTableIndex = 1;" in text
 
@@ -214,26 +111,33 @@ def test_model_settings_other_positive_label_names_its_own_indices():
     ],
 )
 def test_model_settings_without_a_positive_label_of_two_has_one_index_for_each(
-    tmp_path, compile_and_run, labels, positive, constants
-):  # fmt: skip
-    output = SPEC.output.model_copy(update={"shape": (1, len(labels))})
-    spec = dataclasses.replace(SPEC, flatbuffer=b"TFL3", labels=labels, positive=positive, output=output)
-    for name, content in render_bundle(spec).items():
-        (tmp_path / name).write_bytes(content)
+    of_labels, write_bundle, compile_and_run, labels, positive, constants
+):
+    folder = write_bundle(of_labels(labels, positive))
     prints = "\n".join(f'  std::printf("%d %s\\n", {name}, kCategoryLabels[{name}]);' for name in constants)
     program = f"""
         #include <cstdio>
         #include "model_settings.h"
-        #include "person_detect_arena.h"
-        #include "person_detect_model_data.h"
         int main() {{
           std::printf("%d\\n", kCategoryCount);
         {prints}
         }}
     """
-    printed = compile_and_run(program, tmp_path / "person_detect_model_data.cc").decode().splitlines()
+    printed = compile_and_run(program, folder / "model_settings.cc").decode().splitlines()
     assert printed == [str(len(labels)), *(f"{index} {label}" for index, label in enumerate(labels))]
-    assert (tmp_path / "model_settings.h").read_text().count("Index = ") == len(labels)
+    assert (folder / "model_settings.h").read_text().count("Index = ") == len(labels)
+
+
+def test_render_bundle_golden_vectors_of_another_model_are_refused(spec):
+    golden = replace(spec.golden, inputs=np.zeros((8, 4, 4, 1), np.int8))
+    with pytest.raises(ReleaseError, match="golden vectors are not those of this model"):
+        render_bundle(replace(spec, golden=golden))
+
+
+def test_render_bundle_operators_without_a_method_are_refused_by_name(spec):
+    ops = (*spec.ops, OpUse(name="ERF", version=1, count=1), OpUse(name="MyOp", version=1, count=1, custom=True))
+    with pytest.raises(ReleaseError, match=r"received ERF, MyOp \(custom\)"):
+        render_bundle(replace(spec, ops=ops))
 
 
 @pytest.mark.parametrize(
@@ -241,34 +145,35 @@ def test_model_settings_without_a_positive_label_of_two_has_one_index_for_each(
     [
         ("input", {"shape": (96, 96)}, "no full-integer image"),
         ("input", {"dtype": "float32", "scale": None, "zero_point": None}, "no full-integer image"),
-        ("input", {"scale": 1 / 255, "zero_point": -128}, "QuantizePixel"),
-        ("input", {"scale": 0.9 * 2 / 255, "zero_point": -1}, "QuantizePixel"),
-        ("input", {"zero_point": 3}, "QuantizePixel"),
+        ("input", {"shape": (1, 8, 6, 4)}, "neither one channel nor three"),
+        ("input", {"scale": 1 / 255, "zero_point": -128}, "pixel - 128"),
+        ("input", {"scale": 0.9 * 2 / 255, "zero_point": -1}, "pixel - 128"),
+        ("input", {"zero_point": 3}, "pixel - 128"),
         ("output", {"shape": (1, 3)}, "output does not fit"),
         ("output", {"dtype": "float32"}, "output does not fit"),
     ],
 )
-def test_render_bundle_contract_that_does_not_fit_is_refused(field, changes, words):
-    contract = getattr(SPEC, field).model_copy(update=changes)
+def test_render_bundle_contract_that_does_not_fit_is_refused(spec, field, changes, words):
+    contract = getattr(spec, field).model_copy(update=changes)
     with pytest.raises(ReleaseError, match=words):
-        render_bundle(dataclasses.replace(SPEC, **{field: contract}))
+        render_bundle(replace(spec, **{field: contract}))
 
 
 @pytest.mark.parametrize("zero_point", [-1, 0])
-def test_render_bundle_both_zero_points_of_a_pinned_range_pass(zero_point):
-    render_bundle(dataclasses.replace(SPEC, input=SPEC.input.model_copy(update={"zero_point": zero_point})))
+def test_render_bundle_both_zero_points_of_a_pinned_range_pass(spec, zero_point):
+    render_bundle(replace(spec, input=spec.input.model_copy(update={"zero_point": zero_point})))
 
 
 @pytest.mark.parametrize(
     ("labels", "positive"),
     [(("person",), "person"), (("a", "b"), "person"), (("person", "person"), "person"), (("a", "b", "a"), None)],
 )
-def test_render_bundle_labels_that_are_not_distinct_or_lack_the_positive_one_are_refused(labels, positive):
-    output = SPEC.output.model_copy(update={"shape": (1, len(labels))})
+def test_render_bundle_labels_that_are_not_distinct_or_lack_the_positive_one_are_refused(spec, labels, positive):
+    output = spec.output.model_copy(update={"shape": (1, len(labels))})
     with pytest.raises(ReleaseError, match="received labels="):
-        render_bundle(dataclasses.replace(SPEC, labels=labels, positive=positive, output=output))
+        render_bundle(replace(spec, labels=labels, positive=positive, output=output))
 
 
-def test_render_bundle_label_that_is_no_identifier_is_refused_by_name():
+def test_render_bundle_label_that_is_no_identifier_is_refused_by_name(spec):
     with pytest.raises(ReleaseError, match="received label=' cat'"):
-        render_bundle(dataclasses.replace(SPEC, labels=("dog", " cat"), positive=None))
+        render_bundle(replace(spec, labels=("dog", " cat"), positive=None))

@@ -1,0 +1,6 @@
+#ifndef TESTS_TENSORFLOW_LITE_MICRO_MICRO_LOG_H_
+#define TESTS_TENSORFLOW_LITE_MICRO_MICRO_LOG_H_
+
+void MicroPrintf(const char* format, ...);
+
+#endif  // TESTS_TENSORFLOW_LITE_MICRO_MICRO_LOG_H_
