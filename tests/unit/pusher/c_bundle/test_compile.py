@@ -93,7 +93,7 @@ def test_no_source_has_static_constructors_or_writable_tables(bundle, toolchain,
         assert re.search(r" [tT] .*_GLOBAL_|_init_array| [dDbB] ", symbols) is None, symbols
 
 
-@pytest.mark.parametrize("name", ["a", "person_detect", "zoo_camera_front_door"])
+@pytest.mark.parametrize("name", ["a", "person_detect", "zoo_camera_at_front_door"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_sources_are_as_clang_format_would_write_them(of_labels, write_bundle, name, channels):
     tool = Path(sys.executable).with_name("clang-format")
