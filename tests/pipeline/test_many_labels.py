@@ -115,6 +115,6 @@ def test_bundle_of_three_labels_compiles_and_names_them(config, run, tmp_path):
         "kCategoryLabels[kBenchIndex]); }\n"
     )
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-I", folder]
-    subprocess.run(["g++", *flags, main, "-o", tmp_path / "main"], check=True)
+    subprocess.run(["g++", *flags, main, f"{folder}/model_settings.cc", "-o", tmp_path / "main"], check=True)
     printed = subprocess.run([tmp_path / "main"], check=True, capture_output=True, text=True).stdout
     assert printed == "3 0 1 2 bench"

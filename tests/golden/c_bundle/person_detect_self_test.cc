@@ -5,9 +5,9 @@
 // Flatbuffer: 928 bytes, sha256
 // 1df4298a300508d52e352d734dae59cedae2783bb62f829987d0451630f048cc
 //
-// Needs TensorFlow Lite Micro, on the target or on a host. A program of its own,
-// unless VWW_SELF_TEST_NO_MAIN is defined: then firmware calls RunSelfTest() of
-// person_detect_golden.h.
+// Needs TensorFlow Lite Micro. It is a program of its own, for the target or a
+// host, unless VWW_SELF_TEST_NO_MAIN is defined: then firmware calls
+// RunSelfTest() of person_detect_golden.h.
 
 #include <cstdint>
 
