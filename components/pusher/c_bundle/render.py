@@ -20,8 +20,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import numpy as np
 
 from components.pixels import INT8_OFFSET
 from components.pusher.c_bundle.c_names import c_float, c_string
@@ -44,28 +46,33 @@ def render_bundle(spec: BundleSpec) -> dict[str, bytes]:
         and golden vectors are not those of an int8 image classifier that takes `pixel - 128`.
     """
     check_spec(spec)
-    colour = "gray" if spec.input.shape[3] == 1 else "rgb"
-    environment, sha256 = _environment(), hashlib.sha256(spec.flatbuffer).hexdigest()
-    values = {
+    environment, values = _environment(), _values(spec)
+    files = {
+        _file_name(spec, template): environment.get_template(template).render(values).encode()
+        for template in environment.list_templates(filter_func=lambda name: name != _INCLUDED)
+    }
+    return files | {"library.json": _platformio_library(spec, values["sha256"])}
+
+
+def _values(spec: BundleSpec) -> dict[str, Any]:
+    """What the templates are filled with."""
+    is_gray = spec.input.shape[3] == 1
+    pixels = (spec.golden.inputs.astype(np.int16) + INT8_OFFSET).astype(np.uint8)
+    return {
         "spec": spec,
-        "sha256": sha256,
+        "sha256": hashlib.sha256(spec.flatbuffer).hexdigest(),
         "methods": add_methods(spec.ops),
-        "colour": colour,
-        "source": "gray" if colour == "gray" else "rgb888",
+        "colour": "gray" if is_gray else "rgb",
+        "source": "gray" if is_gray else "rgb888",
         "alignment": ARENA_ALIGNMENT,
         "int8_offset": INT8_OFFSET,
-        "golden_pixels": [bytes(image) for image in (spec.golden.inputs.astype("int16") + INT8_OFFSET).astype("uint8")],
+        "golden_pixels": [image.tobytes() for image in pixels],
         "golden_outputs": spec.golden.outputs.tolist(),
         "application_headers": _headers(spec, _APPLICATION_PARTS, _APPLICATION_TFLM),
         "self_test_headers": _headers(
             spec, (*_APPLICATION_PARTS, "golden"), (*_APPLICATION_TFLM, "micro/micro_log", "micro/system_setup")
         ),
     }
-    files = {
-        _file_name(spec, template): environment.get_template(template).render(values).encode()
-        for template in environment.list_templates(filter_func=lambda name: name != _INCLUDED)
-    }
-    return files | {"library.json": _platformio_library(spec, sha256)}
 
 
 def _file_name(spec: BundleSpec, template: str) -> str:
