@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from components.options import Options
+from components.pusher.c_bundle.c_names import BUNDLE_NAME
 from components.pusher.release import Sha256
 
 
@@ -23,7 +24,7 @@ class ReleaseOptions(Options):
     """
 
     uri: str | None = None
-    c_name: str = Field(default="person_detect", pattern=r"^[a-z][a-z0-9_]*$")
+    c_name: str = Field(default="person_detect", pattern=f"^{BUNDLE_NAME}$")
     calibration_images: int = Field(default=300, ge=2)
     parity_images: int = Field(default=100, ge=1)
     golden_images: int = Field(default=8, ge=8, le=256)

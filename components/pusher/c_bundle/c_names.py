@@ -5,7 +5,7 @@ import struct
 
 from components.errors import ReleaseError
 
-_BUNDLE_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+BUNDLE_NAME = r"[a-z][a-z0-9]*(_[a-z0-9]+)*"
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _IDENTIFIER_PART = re.compile(r"U[0-9A-F]{4}|[A-Z]|[a-z0-9]")
 
@@ -15,7 +15,7 @@ def check_bundle_name(name: str) -> None:
 
     Double underscores are refused because C++ keeps such identifiers for itself.
     """
-    if _BUNDLE_NAME.fullmatch(name) is None:
+    if re.fullmatch(BUNDLE_NAME, name) is None:
         raise ReleaseError(
             f"the bundle's name cannot stand in a C identifier: received name={name!r}",
             expected="lower-case words joined by single underscores, such as person_detect",

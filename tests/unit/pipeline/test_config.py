@@ -224,6 +224,7 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ("data.split_ids={dev: ids.txt}", "data.split_ids.dev: input should be 'train', 'eval' or 'test'"),
         ("run.beam_pipeline_args=--x", "run.beam_pipeline_args: input should be a valid"),
         ("release.c_name=Person", "release.c_name: string should match pattern"),
+        ("release.c_name=front__door", "release.c_name: string should match pattern"),
     ],
 )
 def test_read_config_wrong_value_is_named_with_what_was_received(refuse, override, message):
