@@ -38,10 +38,17 @@ def _evaluate(request: str) -> Options:
     return evaluate(EvaluationRequest.from_json(request))
 
 
+def _layers(request: str) -> Options:
+    from pipeline.evaluation.layers import LayersRequest, compare_layers
+
+    return compare_layers(LayersRequest.from_json(request))
+
+
 TASKS: dict[Task, Callable[[str], Options]] = {
     "augment_preview": _augment_preview,
     "budget": _budget,
     "evaluate": _evaluate,
+    "layers": _layers,
 }
 
 

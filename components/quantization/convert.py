@@ -57,14 +57,41 @@ def convert_full_integer(saved_model_dir: Path, signature: str, images: npt.NDAr
         flatbuffer = bytes(converter.convert())
     # The converter has no exception of its own: ConverterError is an Exception, the calibrator's are RuntimeErrors.
     except Exception as error:
-        reason, *_ = str(error).splitlines() or [type(error).__name__]
-        raise ModelError(
-            f"signature {signature!r} of {saved_model_dir} cannot be converted: {reason}",
-            expected="a signature whose operators all have an int8 form in TensorFlow Lite",
-            hint="the converter's whole answer stands in the log; export with keras.export.ExportArchive",
-        ) from error
+        raise _not_converted(f"signature {signature!r} of {saved_model_dir}", error) from error
     check_full_integer(read_graph(flatbuffer))
     return flatbuffer
+
+
+def convert_float(saved_model_dir: Path, signature: str) -> bytes:
+    """The float32 flatbuffer of a signature, with the operators that `convert_full_integer` would quantize.
+
+    Imports TensorFlow.
+
+    Raises:
+      ModelError: when the SavedModel cannot be converted.
+    """
+    import tensorflow as tf
+
+    try:
+        return bytes(
+            tf.lite.TFLiteConverter.from_saved_model(str(saved_model_dir), signature_keys=[signature]).convert()
+        )
+    except Exception as error:  # as in convert_full_integer
+        raise _not_converted(f"signature {signature!r} of {saved_model_dir}", error) from error
+
+
+def convert_float_keras(model: Any) -> bytes:
+    """The float32 flatbuffer of a Keras model of one image input, at batch 1; as `convert_float`."""
+    import tensorflow as tf
+
+    shape = [1, *model.input_shape[1:]]
+    function = tf.function(lambda images: model(images, training=False))
+    try:
+        concrete = function.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+        # Without the model as trackable: with it the variables of Keras 3 stay variables.
+        return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
+    except Exception as error:  # as in convert_full_integer
+        raise _not_converted(f"the Keras model {model.name!r}", error) from error
 
 
 def check_full_integer(graph: Graph) -> None:
@@ -104,6 +131,15 @@ def check_full_integer(graph: Graph) -> None:
                 expected=f"activation scales of at least {MIN_ACTIVATION_SCALE:g}; TFLite Micro aborts far below",
                 hint="train the model first; BatchNorm statistics of an untrained one are enough to cause this",
             )
+
+
+def _not_converted(what: str, error: Exception) -> ModelError:
+    reason, *_ = str(error).splitlines() or [type(error).__name__]
+    return ModelError(
+        f"{what} cannot be converted: {reason}",
+        expected="a signature whose operators all have an int8 form in TensorFlow Lite",
+        hint="the converter's whole answer stands in the log; export with keras.export.ExportArchive",
+    )
 
 
 def _keeps_pixel_contract(tensor: Tensor) -> bool:

@@ -8,12 +8,34 @@ import typer
 
 from pipeline.commands.arguments import ConfigFile, Overrides
 
+ModelRange = Annotated[
+    Literal["-1..1", "0..1", "0..255"],
+    typer.Option("--input-range", help="Black..white of a float model that was trained elsewhere."),
+]
+
 
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE.tflite")],
+    against_float: Annotated[
+        Path | None,
+        typer.Option(
+            "--against-float",
+            metavar="FLOAT",
+            help="Its SavedModel, .keras, .h5 or float .tflite: what each layer loses.",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", metavar="DIR", help="Images for --against-float, the first 200 of them.")
+    ] = None,
+    input_range: ModelRange = "-1..1",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a flatbuffer's operators, tensor contracts, MACs, bytes, and its arena under TFLite Micro."""
+    if against_float is not None:
+        from pipeline.show_layers import show_layers
+
+        show_layers(file, against_float, images, input_range, as_json=as_json)
+        return
     from pipeline.show import show_flatbuffer
 
     show_flatbuffer(file, as_json=as_json)
@@ -49,10 +71,7 @@ def evaluate(
     *,
     overrides: Overrides = None,
     split: Annotated[Literal["train", "eval", "test"], typer.Option(help="The images to judge it on.")] = "eval",
-    input_range: Annotated[
-        Literal["-1..1", "0..1", "0..255"],
-        typer.Option(help="Black..white of a float model that was trained elsewhere."),
-    ] = "-1..1",
+    input_range: ModelRange = "-1..1",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge any model on CONFIG's images, with the metrics and slices of the Evaluator."""

@@ -178,16 +178,16 @@ def feed(rasters: Rasters, source: TensorContract, input_range: InputRange) -> n
     int8, p of uint8.
     """
     if source.scale is None or source.zero_point is None:
-        return np.asarray(_scale(rasters.astype(np.float32), input_range), source.dtype)
+        return np.asarray(scale_pixels(rasters.astype(np.float32), input_range), source.dtype)
     span = 255 * source.scale
     if any(abs(span / (white - black) - 1) < _GRID_TOLERANCE for black, white in INPUT_RANGES.values()):
         return pixels.quantize(rasters) if source.dtype == "int8" else rasters.astype(source.dtype)
-    codes = np.round(_scale(rasters.astype(np.float32), input_range) / source.scale) + source.zero_point
+    codes = np.round(scale_pixels(rasters.astype(np.float32), input_range) / source.scale) + source.zero_point
     limits = np.iinfo(source.dtype)
     return np.asarray(np.clip(codes, limits.min, limits.max), source.dtype)
 
 
-def _scale(images: Any, input_range: InputRange) -> Any:
+def scale_pixels(images: Any, input_range: InputRange) -> Any:
     """Pixels of 0 to 255 to what a float model was trained with."""
     return {"-1..1": pixels.normalize(images), "0..1": images / 255.0, "0..255": images}[input_range]
 
@@ -224,7 +224,12 @@ def _of_saved_model(folder: Path, input_range: InputRange) -> Classifier:
     )
 
 
-def _of_keras(path: Path, input_range: InputRange) -> Classifier:
+def load_keras(path: Path) -> Any:
+    """A whole Keras model of a .keras or .h5 file, of Keras 2 as well.
+
+    Raises:
+      ModelError: if it is none.
+    """
     import keras
 
     class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]  # Keras publishes no types
@@ -235,13 +240,17 @@ def _of_keras(path: Path, input_range: InputRange) -> Classifier:
             super().__init__(*args, **options)
 
     try:
-        model = keras.models.load_model(path, compile=False, custom_objects={"DepthwiseConv2D": DepthwiseConv2D})
+        return keras.models.load_model(path, compile=False, custom_objects={"DepthwiseConv2D": DepthwiseConv2D})
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"{path} is no whole Keras model: {error}",
             expected="a file that keras.models.load_model reads, its architecture included",
             hint="weights alone can start a training: trainer.initial_weights",
         ) from error
+
+
+def _of_keras(path: Path, input_range: InputRange) -> Classifier:
+    model = load_keras(path)
     return Classifier(
         f"Keras model {path.name}",
         image_shape(tuple(model.input_shape), path.name),
@@ -277,16 +286,12 @@ def _in_batches(predict: Callable[[Any], Any], input_range: InputRange, size: in
     """A TensorFlow model's answers, batch by batch."""
     import tensorflow as tf
 
+    def predict_share(share: Rasters) -> Answers:
+        images = tf.constant(scale_pixels(share.astype(np.float32), input_range))
+        return np.asarray(predict(images), np.float64).reshape(len(share), -1)
+
     def answer(rasters: Rasters) -> Answers:
-        shares = (rasters[start : start + size] for start in range(0, len(rasters), size))
-        return np.concatenate(
-            [
-                np.asarray(predict(tf.constant(_scale(share.astype(np.float32), input_range))), np.float64).reshape(
-                    len(share), -1
-                )
-                for share in shares
-            ]
-        )
+        return np.concatenate([predict_share(rasters[start : start + size]) for start in range(0, len(rasters), size)])
 
     return answer
 
