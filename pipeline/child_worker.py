@@ -14,7 +14,7 @@ from components.errors import PipelineError, VwwError
 from components.options import Options
 from components.trainer.budget import BudgetJob
 from pipeline.child import Task
-from pipeline.evaluation.report import EvaluationRequest
+from pipeline.evaluation.report import EvaluationRequest, LayersRequest
 from pipeline.events import Answered, Failed
 from pipeline.report.preview import PreviewRequest
 from pipeline.worker import Events, die_with_parent
@@ -39,7 +39,7 @@ def _evaluate(request: str) -> Options:
 
 
 def _layers(request: str) -> Options:
-    from pipeline.evaluation.layers import LayersRequest, compare_layers
+    from pipeline.evaluation.layers import compare_layers
 
     return compare_layers(LayersRequest.from_json(request))
 

@@ -8,7 +8,7 @@ from components.quantization.layers import LayerLoss, LayersReport
 from components.trainer.options import InputRange
 from pipeline.child import ask_child
 from pipeline.console import RunView, print_table
-from pipeline.evaluation.layers import LayersRequest
+from pipeline.evaluation.report import LayersRequest
 
 _WORST = 3
 

@@ -14,6 +14,8 @@ from components.quantization.equality import Equality, compare_flatbuffers
 from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.slim import Slimmed, slim_flatbuffer
 from pipeline.console import RunView, print_table
+from pipeline.evaluation.feeding import feed, image_shape
+from pipeline.evaluation.image_files import read_image_files
 
 IMAGES = 100  # are fed to both files where the person names no folder; of a folder this many and more
 MOST_IMAGES = 1000
@@ -88,9 +90,6 @@ def _images(inputs: tuple[TensorContract, ...], folder: Path | None) -> npt.NDAr
         raise ModelError("the model has no input", expected="one input")
     source = inputs[0]
     if folder is not None:
-        from pipeline.evaluation.image_files import read_image_files
-        from pipeline.evaluation.models import feed, image_shape
-
         return feed(read_image_files(folder, image_shape(source.shape, "the model"), MOST_IMAGES), source, "-1..1")
     random = np.random.default_rng(_SEED)
     shape = (IMAGES, *source.shape[1:])

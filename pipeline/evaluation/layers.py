@@ -1,33 +1,19 @@
-"""`vww inspect --against-float`: what it asks of its child process, and how that answers."""
+"""An int8 model held against a float one of any kind, on a folder of images."""
 
 from pathlib import Path
 
 import numpy as np
 
 from components.errors import ModelError
-from components.options import Options
 from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.layers import LayersReport, measure_layers
-from components.trainer.options import InputRange
+from pipeline.evaluation.feeding import feed, image_shape, scale_pixels
+from pipeline.evaluation.float_flatbuffer import float_flatbuffer
+from pipeline.evaluation.image_files import read_image_files
+from pipeline.evaluation.report import LayersRequest
 
 MOST_IMAGES = 200
 _TIME_LIMIT_S = 120.0  # for every 32 images
-
-
-class LayersRequest(Options):
-    """What to compare.
-
-    Attributes:
-      file: the int8 .tflite file.
-      against: a float model; see `float_flatbuffer`.
-      images: a folder of images.
-      input_range: black..white of the float model.
-    """
-
-    file: str
-    against: str
-    images: str
-    input_range: InputRange
 
 
 def compare_layers(request: LayersRequest) -> LayersReport:
@@ -37,10 +23,6 @@ def compare_layers(request: LayersRequest) -> LayersReport:
       DataError: if there are no images.
       ModelError: if the two cannot be compared.
     """
-    from pipeline.evaluation.float_flatbuffer import float_flatbuffer
-    from pipeline.evaluation.image_files import read_image_files
-    from pipeline.evaluation.models import feed, image_shape, scale_pixels
-
     path = Path(request.file)
     int8 = path.read_bytes()
     (source, *others) = inspect_flatbuffer(int8).inputs or (None,)

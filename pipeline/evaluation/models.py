@@ -16,25 +16,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components import features, pixels
+from components import features
 from components.errors import ModelError
 from components.pusher.channels import Channel
 from components.pusher.promotion import resolve
 from components.pusher.release import CHANNELS_NAME, MANIFEST_NAME
 from components.pusher.stores import GCS_SCHEME, open_store
-from components.quantization.contracts import TensorContract
 from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.metrics import dequantize
 from components.quantization.reference import run_reference
 from components.quantization.tflm import run_under_tflm
-from components.trainer.options import INPUT_RANGES, InputRange
+from components.trainer.options import InputRange
+from pipeline.evaluation.feeding import feed, image_shape, scale_pixels
 
 Rasters = npt.NDArray[np.uint8]
 Answers = npt.NDArray[np.float64]
 
 _BATCH = 64
 _TFLM_START_S, _TFLM_IMAGE_S = 60.0, 2.0
-_GRID_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -171,27 +170,6 @@ def _under_tflm(content: bytes, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return run.outputs
 
 
-def feed(rasters: Rasters, source: TensorContract, input_range: InputRange) -> npt.NDArray[Any]:
-    """Rasters, uint8 [n, height, width, channels], as an input wants them.
-
-    An 8-bit input whose codes span one of the known ranges takes the pixels themselves, as on a device: p - 128 of
-    int8, p of uint8.
-    """
-    if source.scale is None or source.zero_point is None:
-        return np.asarray(scale_pixels(rasters.astype(np.float32), input_range), source.dtype)
-    span = 255 * source.scale
-    if any(abs(span / (white - black) - 1) < _GRID_TOLERANCE for black, white in INPUT_RANGES.values()):
-        return pixels.quantize(rasters) if source.dtype == "int8" else rasters.astype(source.dtype)
-    codes = np.round(scale_pixels(rasters.astype(np.float32), input_range) / source.scale) + source.zero_point
-    limits = np.iinfo(source.dtype)
-    return np.asarray(np.clip(codes, limits.min, limits.max), source.dtype)
-
-
-def scale_pixels(images: Any, input_range: InputRange) -> Any:
-    """Pixels of 0 to 255 to what a float model was trained with."""
-    return {"-1..1": pixels.normalize(images), "0..1": images / 255.0, "0..255": images}[input_range]
-
-
 def _of_saved_model(folder: Path, input_range: InputRange) -> Classifier:
     import tensorflow as tf
 
@@ -294,17 +272,3 @@ def _in_batches(predict: Callable[[Any], Any], input_range: InputRange, size: in
         return np.concatenate([predict_share(rasters[start : start + size]) for start in range(0, len(rasters), size)])
 
     return answer
-
-
-def image_shape(shape: tuple[Any, ...], name: str) -> tuple[int, int, int]:
-    """The [height, width, channels] of an input of four dimensions.
-
-    Raises:
-      ModelError: if it is no square image of one or three channels.
-    """
-    if len(shape) != 4 or None in shape[1:] or shape[1] != shape[2] or shape[3] not in (1, 3):
-        raise ModelError(
-            f"{name} takes an input of shape {list(shape)}",
-            expected="square images of one or three channels: [n, side, side, 1 or 3]",
-        )
-    return int(shape[1]), int(shape[2]), int(shape[3])

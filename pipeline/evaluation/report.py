@@ -1,4 +1,4 @@
-"""What `vww evaluate` is asked, and what it finds."""
+"""What `vww evaluate` and `vww inspect --against-float` ask of their child process, and what `evaluate` finds."""
 
 from typing import Literal
 
@@ -21,6 +21,22 @@ class EvaluationRequest(Options):
     what: str
     split: Literal["train", "eval", "test"]
     input_range: InputRange = "-1..1"
+
+
+class LayersRequest(Options):
+    """What to compare.
+
+    Attributes:
+      file: the int8 .tflite file.
+      against: a float model; see `float_flatbuffer`.
+      images: a folder of images.
+      input_range: black..white of the float model.
+    """
+
+    file: str
+    against: str
+    images: str
+    input_range: InputRange
 
 
 class SliceMetrics(Options):

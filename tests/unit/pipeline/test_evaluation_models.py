@@ -12,7 +12,7 @@ from components.trainer.checkpoints import Checkpoint, CheckpointFolder, Positio
 from components.trainer.job import TrainingJob
 from components.trainer.models.build import build_model
 from components.trainer.options import Adam, CosineSchedule, TrainerOptions
-from pipeline.evaluation import models
+from pipeline.evaluation.feeding import feed
 from pipeline.evaluation.models import open_classifier, probabilities
 
 SIDE = 32
@@ -102,7 +102,7 @@ def test_open_classifier_scales_images_as_a_foreign_model_wants_them(model, tmp_
 def test_feed_gives_the_codes_that_a_device_would(dtype, scale, zero_point, expected):
     contract = TensorContract(name="image", shape=(1, 3, 1, 1), dtype=dtype, scale=scale, zero_point=zero_point)
     rasters = np.array([0, 128, 255], np.uint8).reshape(1, 3, 1, 1)
-    codes = models._feed(rasters, contract, "-1..1")
+    codes = feed(rasters, contract, "-1..1")
     assert codes.dtype == dtype
     np.testing.assert_allclose(codes.ravel(), expected, atol=1e-6)
 
