@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from components.errors import ReleaseError
 from components.example_gen.plan import plan_dataset
 from components.pusher.manifest import read_manifest
+from components.pusher.provenance.keys import generate_key
 from components.pusher.provenance.model_card import render_model_card
 from pipeline.code_version import code_version
+from pipeline.console import RunView
+from pipeline.run import run_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +123,12 @@ def test_whence_compiled_c_array_comes_from_the_release(released, vww, tmp_path)
     assert [match["sha256"] for match in origin["matches"]] == [sha256(released.release / origin["matches"][0]["file"])]
     assert origin["run"] == released.manifest["run"]
     assert origin["metadata"] == f"{released.root}/metadata.sqlite"
+
+
+def test_run_over_a_release_that_no_trusted_key_signed_is_refused_before_it_starts(released, tiny_config, tmp_path):
+    key = tmp_path / "other.key"
+    generate_key(key)
+    own = [f"release.uri={released.uri}", f"release.signing_key={key}", f"release.trusted_keys=[{key}.pub]"]
+    config = tiny_config(released.data, tmp_path / "run", *own)
+    with pytest.raises(ReleaseError, match="was signed by another key"), RunView() as view:
+        run_pipeline(config, view, None)
