@@ -1,8 +1,22 @@
 """Thresholds on the data, the float model and the int8 flatbuffer: the config section `gates`."""
 
-from pydantic import Field
+import difflib
+from enum import StrEnum
+from typing import Annotated, Any
 
+from pydantic import Field, model_validator
+
+from components.devices import DEVICES
 from components.options import Options
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DecideOn(StrEnum):
+    """What of a measured figure is held against its limit."""
+
+    POINT = "point"  # the figure itself
+    LOWER_BOUND = "lower_bound"  # the worse end of its 95 % interval: the lower of an accuracy, the upper of a drop
 
 
 class DataGates(Options):
@@ -36,14 +50,38 @@ class DeviceBudget(Options):
     """What a device has for the model; None asks nothing.
 
     Attributes:
-      max_flatbuffer_bytes: size of the `.tflite` file.
+      device: a preset of `components.devices`, whose limits hold where no other is stated.
+      max_flatbuffer_bytes: size of the flatbuffer in the C array.
       max_arena_bytes: tensor arena under TFLite Micro's 64-bit host interpreter; a 32-bit device needs less.
       max_macs: multiply-accumulates of one inference.
+      allowed_ops: the operators that the firmware registers, by the schema's names, such as `CONV_2D`.
     """
 
-    max_flatbuffer_bytes: int | None = Field(default=320_000, ge=1)
+    device: str | None = None
+    max_flatbuffer_bytes: int | None = Field(default=250_000, ge=1)
     max_arena_bytes: int | None = Field(default=100_000, ge=1)
     max_macs: int | None = Field(default=None, ge=1)
+    allowed_ops: tuple[Annotated[str, Field(pattern=r"^\w+$")], ...] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_devices_limits(cls, stated: Any) -> Any:
+        """Once, when the config is read: what is resolved states every limit, and so stays as it is."""
+        if not isinstance(stated, dict):
+            return stated
+        if isinstance(stated.get("allowed_ops"), list):
+            stated = stated | {"allowed_ops": tuple(stated["allowed_ops"])}  # JSON has no tuples
+        name = stated.get("device")
+        if not isinstance(name, str):
+            return stated
+        if name not in DEVICES:
+            near = difflib.get_close_matches(name, DEVICES, n=1)
+            raise ValueError(
+                f"device: no preset {name!r}; "
+                + (f"did you mean {near[0]}? " if near else "")
+                + f"expected one of {', '.join(DEVICES)}"
+            )
+        return {key: getattr(DEVICES[name], key) for key in DeviceBudget.model_fields if key != "device"} | stated
 
 
 class Int8Gates(DeviceBudget):
@@ -51,12 +89,18 @@ class Int8Gates(DeviceBudget):
 
     Attributes:
       min_accuracy: share of the eval split that it labels right.
+      min_auc: as in `FloatGates`; None asks nothing.
+      min_recall: by label name, the share of its images that are labelled right.
       max_accuracy_drop: how far it may fall below the float model on the same examples.
+      min_agreement: share of the eval split that it labels as the float model does; None asks nothing.
       max_parity_lsb: how far any output code under TFLite Micro may differ from the reference kernels'.
     """
 
-    min_accuracy: float = Field(ge=0, le=1)
-    max_accuracy_drop: float = Field(default=0.03, ge=0, le=1)
+    min_accuracy: Share
+    min_auc: Share | None = None
+    min_recall: dict[str, Share] = Field(default_factory=dict)
+    max_accuracy_drop: Share = 0.03
+    min_agreement: Share | None = None
     max_parity_lsb: int = Field(default=1, ge=0)
 
     @property
@@ -66,8 +110,14 @@ class Int8Gates(DeviceBudget):
 
 
 class GateOptions(Options):
-    """The thresholds that decide, on the data, the float model and the int8 flatbuffer."""
+    """The thresholds that decide, on the data, the float model and the int8 flatbuffer.
 
+    Attributes:
+      on: what of the accuracies, AUCs, recalls and drops is held against its limit.
+      data, float_, int8: see their classes.
+    """
+
+    on: DecideOn = DecideOn.LOWER_BOUND
     data: DataGates = DataGates()
     float_: FloatGates = Field(alias="float")
     int8: Int8Gates

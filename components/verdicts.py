@@ -29,7 +29,8 @@ class Gate(Options):
       name: the config path that sets the limit, such as `gates.int8.min_accuracy`.
       comparison: how value and limit are compared.
       limit: the threshold.
-      value: what was measured; None where it could not be, which never passes.
+      value: what was measured, or a confidence bound of it; None where there is none, which never passes.
+      measured: what was measured, where `value` is a bound of it.
       note: why there is no value, or what the reader should know about it.
     """
 
@@ -37,6 +38,7 @@ class Gate(Options):
     comparison: Comparison
     limit: float
     value: float | None
+    measured: float | None = None
     note: str | None = None
 
     @property
@@ -77,6 +79,8 @@ def _compared(gate: Gate) -> str:
     value = "no value" if gate.value is None else _figure(gate.value)
     if gate.value is not None and value == limit:
         value = _figure(gate.value, digits=12)
+    if gate.measured is not None:
+        value += f", the bound of {_figure(gate.measured)} at 95 %,"
     return f"{value} is not {gate.comparison.value} {limit}"
 
 

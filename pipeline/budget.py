@@ -2,24 +2,63 @@
 
 import sys
 
-from components.errors import VwwError
+from pydantic import ValidationError
+
+from components.devices import DEVICES
+from components.errors import ConfigError, VwwError
 from components.example_gen.image_folder import read_image_folder
+from components.gate_options import DeviceBudget
+from components.quantization.budget import ALLOWED_OPS
 from components.trainer.budget import Budget, BudgetJob
 from components.trainer.job import Architecture
 from pipeline.child import ask_child
 from pipeline.config import RunConfig
 from pipeline.console import RunView, print_table
 from pipeline.show import print_ops
+from pipeline.show_judgement import show_verdict
 
 
-def budget_job(config: RunConfig, label_count: int) -> BudgetJob:
-    """What to measure for a config."""
+def budget_job(config: RunConfig, label_count: int, limits: DeviceBudget) -> BudgetJob:
+    """What to measure for a config, and what to hold it against."""
     return BudgetJob(
         architecture=Architecture.of(
             config.trainer, side=config.transform.side, channels=config.transform.channels, label_count=label_count
         ),
-        limits=config.gates.int8.device_budget,
+        limits=limits,
         tflm_time_limit_s=config.release.tflm_time_limit_s,
+    )
+
+
+def device_limits(name: str) -> DeviceBudget:
+    """What a preset has for the model, and nothing that a config states.
+
+    Raises:
+      ConfigError: if there is no such preset.
+    """
+    try:
+        return DeviceBudget(device=name)
+    except ValidationError as error:
+        said = str(error.errors()[0]["ctx"]["error"]).removeprefix("device: ")
+        raise ConfigError(said, hint="vww budget --devices lists them") from error
+
+
+def print_devices() -> None:
+    """The table of `vww budget --devices` on stdout."""
+    print_table(
+        "Device presets: what is left for the model",
+        ["--device", "flash", "arena", "MACs", "operators", "board", "source"],
+        [
+            [
+                device.name,
+                f"{device.max_flatbuffer_bytes:,}",
+                f"{device.max_arena_bytes:,}",
+                "-" if device.max_macs is None else f"{device.max_macs:,}",
+                "any" if device.allowed_ops is None else ", ".join(device.allowed_ops),
+                device.title,
+                device.source,
+            ]
+            for device in DEVICES.values()
+        ],
     )
 
 
@@ -79,7 +118,10 @@ def print_budget(budget: Budget) -> None:
             cells.append([title, found, "-", "-", "-"])
             continue
         margin = "-" if value is None else f"{gate.limit - value:+,.0f} ({(gate.limit - value) / gate.limit:+.1%})"
-        cells.append([title, found, f"{gate.limit:,.0f}", margin, "passed" if gate.passed else "REFUSED"])
+        cells.append([title, found, f"{gate.limit:,.0f}", margin, show_verdict(gate)])
+    if ALLOWED_OPS in limits:
+        gate = limits[ALLOWED_OPS]
+        cells.append(["operators", gate.note or "all registered", "those of the firmware", "-", show_verdict(gate)])
     print_table(f"Footprint of {budget.architecture}", ["", "measured", "limit", "left", "verdict"], cells)
     print_ops(report.ops)
     if budget.parity is not None:

@@ -155,10 +155,10 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
 
 
 def _budget_job(config: RunConfig, facts: RunFacts) -> BudgetJob:
-    job = budget_job(config, facts.label_count)
+    limits = config.gates.int8.device_budget
     if facts.measures_refused:  # the MicroPusher refuses, once the accuracy is known
-        return job.model_copy(update={"limits": DeviceBudget(**dict.fromkeys(DeviceBudget.model_fields))})
-    return job
+        limits = DeviceBudget(**dict.fromkeys(DeviceBudget.model_fields))
+    return budget_job(config, facts.label_count, limits)
 
 
 def _tuner(config: RunConfig, options: TunerOptions, facts: RunFacts, transform: Transform) -> Tuner:

@@ -15,7 +15,9 @@ from typing import IO
 
 from components.errors import ConfigError, PipelineError, StorageError, VwwError
 from components.example_gen.plan import DatasetPlan, plan_dataset
+from components.features import EVAL
 from components.pusher.channels import Channel
+from components.pusher.gate_reach import check_gates, check_operating_point
 from components.pusher.outcome import Outcome
 from components.pusher.provenance.trust import check_keys, check_provenance
 from components.pusher.stores import open_store
@@ -46,6 +48,8 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
     trusted = check_keys(config.release)
     initial_weights_sha256 = fingerprint_weights(config.trainer, config.transform.side)
     plan = look_at_data(config, view)
+    check_gates(config.gates, dict(zip(plan.label_names, plan.counts[EVAL], strict=True)))
+    check_operating_point(config.release.max_false_alarm_rate, plan.positive)
     store = open_store(config.release_uri)
     store.check_usable(config.name)
     released_version = store.channels(config.name).held(Channel.STAGING)

@@ -6,18 +6,27 @@ from pathlib import Path
 
 from components.drift import FeatureDrift
 from components.errors import ModelError
-from components.example_gen.labeling import NOT_ANNOTATED
-from components.features import EVAL
 from components.intervals import wilson_interval
-from components.pusher.manifest import Manifest, Metrics
+from components.pusher.manifest import Manifest
 from components.pusher.outcome import Outcome
 from components.quantization.contracts import TensorContract
 from components.quantization.inspect import OpUse
-from components.verdicts import Gate
+from components.quantization.quality import Metrics
 from pipeline.config import RunConfig
 from pipeline.console import print_table
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.report.data_tables import print_examples
+from pipeline.show_judgement import (
+    arena_rows,
+    print_evaluator_quality,
+    print_footprint,
+    print_gates,
+    print_layers,
+    print_operating_point,
+    print_quality,
+    show_limit,
+    show_verdict,
+)
 
 _TFLM_TIME_LIMIT_S = 60.0
 
@@ -32,27 +41,14 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
     """
     print_examples(outcome.dataset.counts)
     _print_drift(outcome.drift.features)
-    rows = [["float", *_metrics(outcome.float_metrics)]]
-    slices = {name: m for name, m in outcome.float_slices.items() if name != NOT_ANNOTATED}
-    rows += [[f"float, largest object {name}", *_metrics(m)] for name, m in slices.items()]
-    _print_quality([*rows, *_int8_rows(outcome.int8_metrics)])
+    if outcome.float_quality:
+        print_quality(outcome.float_quality, outcome.int8_metrics, outcome.quantization_loss)
+    else:
+        print_evaluator_quality(outcome.float_metrics, outcome.float_slices)
+    print_operating_point(outcome.operating_point)
     if outcome.footprint is not None:
-        footprint = outcome.footprint
-        print_table(
-            "Footprint",
-            ["flatbuffer", "tensor arena (64-bit host)", "MACs", "differs from the reference kernels by"],
-            [
-                [
-                    f"{_count(footprint.flatbuffer_bytes)} bytes",
-                    f"{_count(footprint.arena_total_bytes)} bytes",
-                    _count(footprint.macs),
-                    "-"
-                    if outcome.parity is None
-                    else f"{outcome.parity.max_difference_lsb} LSB at most, on {outcome.parity.images} images",
-                ]
-            ],
-        )
-    _print_gates(outcome.verdict.gates)
+        print_footprint(outcome.footprint, outcome.parity)
+    print_gates(outcome.verdict.gates)
     if outcome.promotion is None:
         sys.stdout.write("Refused: nothing was promoted.\n")
         sys.stdout.writelines(f"  {reason}\n" for reason in outcome.verdict.reasons())
@@ -88,23 +84,24 @@ def show_flatbuffer(file: Path, *, as_json: bool) -> None:
         found["tflm"] = {"arena": None if run.arena is None else run.arena.model_dump(), "failure": run.failure}
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
-    arena = "did not load" if run.arena is None else f"{_count(run.arena.total_bytes)} bytes"
-    if run.arena is not None:
-        arena += f" (head {_count(run.arena.head_bytes)} + tail {_count(run.arena.tail_bytes)})"
+    arena = run.arena
     print_table(
         str(file),
-        ["flatbuffer", "weights", "MACs", "tensor arena (TFLite Micro, 64-bit host)"],
+        ["", ""],
         [
-            [
-                f"{_count(report.flatbuffer_bytes)} bytes",
-                f"{_count(report.weight_bytes)} bytes",
-                _count(report.macs),
-                arena,
-            ]
+            ["flatbuffer", f"{_count(report.flatbuffer_bytes)} bytes"],
+            ["  weights", f"{_count(report.weight_bytes)} bytes"],
+            ["MACs", _count(report.macs)],
+            *(
+                [["tensor arena (TFLite Micro, 64-bit host)", "did not load"]]
+                if arena is None
+                else arena_rows(arena.total_bytes, arena.head_bytes, arena.tail_bytes, arena.shares)
+            ),
         ],
     )
     _print_contracts(report.inputs, report.outputs)
     print_ops(report.ops)
+    print_layers(report.layers)
     if run.failure is not None:
         sys.stdout.write(f"TFLite Micro: {run.failure}\n")
 
@@ -161,24 +158,13 @@ def print_manifest(manifest: Manifest, uri: str, channels: Sequence[str]) -> Non
     }
     print_table(f"{manifest.model} {manifest.version}", ["", ""], rows.items())
     _print_drift(manifest.drift)
-    _print_quality([["float", *_metrics(manifest.float_metrics[EVAL])], *_int8_rows(manifest.int8_metrics)])
+    print_quality(manifest.float_metrics, manifest.int8_metrics, manifest.quantization_loss)
+    print_operating_point(manifest.operating_point)
     footprint = manifest.footprint
-    print_table(
-        "Footprint",
-        ["flatbuffer", "tensor arena (64-bit host)", "head", "tail", "MACs"],
-        [
-            [
-                _count(footprint.flatbuffer_bytes),
-                _count(footprint.arena_total_bytes),
-                _count(footprint.arena_head_bytes),
-                _count(footprint.arena_tail_bytes),
-                _count(footprint.macs),
-            ]
-        ],
-    )
+    print_footprint(footprint, manifest.parity)
     _print_contracts((manifest.input,), (manifest.output,))
     print_ops(footprint.ops)
-    _print_gates(manifest.gates)
+    print_gates(manifest.gates)
     own = {path: digest for path, digest in manifest.files.items() if "/" not in path}
     print_table(
         "Files (and the SavedModel)",
@@ -194,16 +180,6 @@ def describe_signature(manifest: Manifest, *, is_checked: bool) -> str:
     return f"signed by key {manifest.signing_key_id[:12]}" + ("" if is_checked else ", which --key would check")
 
 
-def _print_quality(rows: list[list[str]]) -> None:
-    print_table("Quality on the eval split", ["model", "images", "accuracy", "AUC"], rows)
-
-
-def _int8_rows(by_split: dict[str, Metrics]) -> list[list[str]]:
-    return [
-        ["int8" if split == EVAL else f"int8, {split} split", *_metrics(metrics)] for split, metrics in by_split.items()
-    ]
-
-
 def _print_drift(drift: tuple[FeatureDrift, ...]) -> None:
     """Nothing where there was no released model to drift from."""
     if drift:
@@ -214,36 +190,12 @@ def _print_drift(drift: tuple[FeatureDrift, ...]) -> None:
                 [
                     row.feature,
                     f"{row.value:.4f} {row.distance.value}",
-                    "-" if row.gate is None else _limit(row.gate),
-                    "-" if row.gate is None else _verdict(row.gate),
+                    "-" if row.gate is None else show_limit(row.gate),
+                    "-" if row.gate is None else show_verdict(row.gate),
                 ]
                 for row in drift
             ],
         )
-
-
-def _limit(gate: Gate) -> str:
-    return f"{gate.comparison.value} {_number(gate.limit)}"
-
-
-def _verdict(gate: Gate) -> str:
-    return "passed" if gate.passed else "REFUSED"
-
-
-def _print_gates(gates: tuple[Gate, ...]) -> None:
-    print_table(
-        "Gates",
-        ["gate", "limit", "value", "verdict"],
-        [
-            [
-                gate.name,
-                _limit(gate),
-                "-" if gate.value is None else _number(gate.value),
-                _verdict(gate),
-            ]
-            for gate in gates
-        ],
-    )
 
 
 def _print_contracts(inputs: tuple[TensorContract, ...], outputs: tuple[TensorContract, ...]) -> None:

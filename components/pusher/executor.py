@@ -22,7 +22,8 @@ from components.hyperparameters import BEST_HYPERPARAMETERS, chosen_values
 from components.options import Options
 from components.pusher.channels import Channel, Kind
 from components.pusher.float_verdict import float_gates, read_evaluation
-from components.pusher.judgement import Judgement, int8_gates, judge
+from components.pusher.int8_verdict import int8_gates
+from components.pusher.judgement import Judgement, judge
 from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Promotion
@@ -86,11 +87,14 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         blessed = model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["blessing"]))
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         drift = _read_drift(artifact_utils.get_single_uri(input_dict["anomalies"]))
-        verdict = Verdict(gates=(*drift.gates, *float_gates(evaluation, job.gates.float_)))
+        dataset = DatasetSummary.read(artifact_utils.get_single_uri(input_dict["examples"]))
+        counts = [dataset.counts[features.EVAL][name] for name in dataset.label_names]
+        gates = float_gates(evaluation, job.gates.float_, job.gates.on, counts)
+        verdict = Verdict(gates=(*drift.gates, *gates))
         if verdict.passed and not blessed:
             verdict = Verdict(gates=verdict.gates, refusals=("the Evaluator did not bless the float model",))
         outcome = Outcome(
-            dataset=DatasetSummary.read(artifact_utils.get_single_uri(input_dict["examples"])),
+            dataset=dataset,
             drift=drift,
             verdict=verdict,
             float_metrics=evaluation.metrics,
@@ -109,29 +113,36 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
 
     def _judge(self, job: PushJob, outcome: Outcome, input_dict: dict[str, Any], pushed_dir: Path) -> Outcome:
         """What becomes of a candidate whose int8 flatbuffer is to be measured."""
-        examples_uri = artifact_utils.get_single_uri(input_dict["transformed_examples"])
+        transformed, examples = (
+            {split: split_files(artifact_utils.get_single_uri(input_dict[key]), split) for split in features.SPLITS}
+            for key in ("transformed_examples", "examples")
+        )
         saved_model_dir = Path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])))
         gates, refusals = outcome.verdict.gates, outcome.verdict.refusals
         try:
             judgement = judge(
                 saved_model_dir,
-                {split: split_files(examples_uri, split) for split in features.SPLITS},
+                transformed,
+                examples,
                 shape=(job.side, job.side, job.channels),
+                dataset=outcome.dataset,
                 options=job.release,
                 seed=job.seed,
             )
         except ModelError as error:
             return outcome.model_copy(update={"verdict": Verdict(gates=gates, refusals=(*refusals, error.message))})
         (pushed_dir / CANDIDATE_FILE).write_bytes(judgement.flatbuffer)
-        failure = judgement.tflm.failure
         verdict = Verdict(
-            gates=(*gates, *int8_gates(judgement, job.gates.int8)),
-            refusals=refusals if failure is None else (*refusals, f"TFLite Micro: {failure}"),
+            gates=(*gates, *int8_gates(judgement, job.gates.int8, job.gates.on)),
+            refusals=(*refusals, *judgement.refusals),
         )
         judged = outcome.model_copy(
             update={
                 "verdict": verdict,
-                "int8_metrics": judgement.metrics,
+                "float_quality": judgement.float_metrics,
+                "int8_metrics": judgement.int8_metrics,
+                "quantization_loss": judgement.loss,
+                "operating_point": judgement.operating_point,
                 "footprint": judgement.footprint,
                 "parity": judgement.parity,
             }
@@ -172,7 +183,6 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 dataset=judged.dataset,
                 drift=judged.drift,
                 training_statistics=training_statistics,
-                float_metrics=judged.float_metrics,
                 gates=judged.verdict.gates,
                 options=job.release,
                 facts=facts,

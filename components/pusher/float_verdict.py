@@ -1,14 +1,16 @@
 """What the Evaluator found, as gates: its thresholds beside the numbers that it wrote."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow_model_analysis as tfma
 
-from components.gate_options import FloatGates
-from components.pusher.manifest import Metrics
+from components.gate_options import DecideOn, FloatGates
+from components.intervals import auc_interval, wilson_interval
+from components.pusher.bounded_gates import bounded_gate
+from components.quantization.quality import Metrics
 from components.verdicts import Comparison, Gate
 
 _BASELINE = "baseline"
@@ -41,20 +43,38 @@ def read_evaluation(uri: str) -> Evaluation:
     )
 
 
-def float_gates(evaluation: Evaluation, limits: FloatGates) -> tuple[Gate, ...]:
-    """The gates on the float model, with the values that the Evaluator decided by."""
-    metrics = evaluation.metrics
-    gates = [_gate("min_accuracy", Comparison.AT_LEAST, limits.min_accuracy, metrics.accuracy)]
+def float_gates(
+    evaluation: Evaluation, limits: FloatGates, on: DecideOn, images_of_labels: Sequence[int]
+) -> tuple[Gate, ...]:
+    """The gates on the float model, with the values that the Evaluator measured.
+
+    The Evaluator blesses by the figures themselves; a bound is asked here, in addition. The drop from the baseline has
+    none: of the baseline only its accuracy is known, not its decisions.
+
+    Args:
+      evaluation: the Evaluator's.
+      limits: the config section `gates.float`.
+      on: what of accuracy and AUC decides.
+      images_of_labels: of the eval split, one for each label.
+    """
+    metrics, least = evaluation.metrics, Comparison.AT_LEAST
+    accuracy = wilson_interval(metrics.accuracy, metrics.examples)
+    gates = [
+        bounded_gate("gates.float.min_accuracy", least, limits.min_accuracy, (metrics.accuracy, accuracy), on),
+    ]
     if limits.min_auc is not None:
-        gates.append(_gate("min_auc", Comparison.AT_LEAST, limits.min_auc, metrics.auc))
+        auc = None if metrics.auc is None else auc_interval(metrics.auc, images_of_labels)
+        gates.append(bounded_gate("gates.float.min_auc", least, limits.min_auc, (metrics.auc, auc), on))
     if limits.max_accuracy_drop is not None and evaluation.accuracy_change is not None:
-        drop = 0.0 - evaluation.accuracy_change  # never -0
-        gates.append(_gate("max_accuracy_drop", Comparison.AT_MOST, limits.max_accuracy_drop, drop))
+        gates.append(
+            Gate(
+                name="gates.float.max_accuracy_drop",
+                comparison=Comparison.AT_MOST,
+                limit=limits.max_accuracy_drop,
+                value=0.0 - evaluation.accuracy_change,  # never -0
+            )
+        )
     return tuple(gates)
-
-
-def _gate(key: str, comparison: Comparison, limit: float, value: float | None) -> Gate:
-    return Gate(name=f"gates.float.{key}", comparison=comparison, limit=limit, value=value)
 
 
 def _slice_name(key: Any) -> str:

@@ -1,7 +1,11 @@
-"""Converts the blessed float model to the int8 flatbuffer that would ship, and judges that very file."""
+"""Converts the blessed float model to the int8 flatbuffer that would ship, and judges that very file.
+
+What ships is the slim flatbuffer of the C array, under TFLite Micro: every figure is from there. LiteRT refuses it, so
+the file as the converter wrote it stays beside it, and is what the reference kernels run.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +13,31 @@ import numpy as np
 import numpy.typing as npt
 
 from components import features, pixels, progress
-from components.gate_options import Int8Gates
+from components.dataset import DatasetSummary
 from components.pusher.calibration import Calibration, convert_calibrated, draw_calibration
-from components.pusher.manifest import Footprint, Metrics, ParityRecord
+from components.pusher.judged_images import JudgedImages, read_judged_images
+from components.pusher.manifest import Footprint, ParityRecord
 from components.pusher.options import ReleaseOptions
-from components.quantization.budget import budget_gates
 from components.quantization.compare import compare_outputs
+from components.quantization.contracts import TensorContract
 from components.quantization.golden import Golden, select_golden
 from components.quantization.inspect import FlatbufferReport, inspect_flatbuffer
-from components.quantization.metrics import classifier_metrics, dequantize
+from components.quantization.metrics import dequantize
+from components.quantization.operating_point import (
+    OperatingPoint,
+    choose_code,
+    code_above_half,
+    measure_rates,
+    probability_of,
+)
+from components.quantization.quality import Quality, QuantizationLoss, measure_loss, measure_quality
 from components.quantization.reference import run_reference
+from components.quantization.slim import slim_flatbuffer
 from components.quantization.tflm import TflmRun, run_under_tflm
-from components.transformed_examples import read_index, read_rasters
-from components.verdicts import Comparison, Gate
 
 Rasters = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int8]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -32,24 +45,33 @@ class Judgement:
     """The int8 flatbuffer and what was measured on it.
 
     Attributes:
-      flatbuffer: the file that would ship.
+      portable: the file as converted, for LiteRT.
+      flatbuffer: the slim file that would ship.
       report: its operators, contracts and sizes.
       calibration: the training images that set its scales.
-      float_accuracy: of the float model on the same eval images, by the pixels signature.
-      metrics: of the int8 flatbuffer by split: on the whole of eval, which is judged, and of test where there is one.
-      tflm: the run under TFLite Micro.
+      float_metrics: of the float model, by the pixels signature, on the splits of `int8_metrics`.
+      int8_metrics: of `flatbuffer`, by split: on the whole of eval, which is judged, and of test where there is one;
+        empty where TFLite Micro failed.
+      loss: from float to int8 on the eval split; None where TFLite Micro failed.
+      tflm: the run under TFLite Micro on the eval split.
       parity: TFLite Micro against the reference kernels; None where it failed.
       golden: some of the eval images with TFLite Micro's answers; None where it failed.
+      operating_point: None without a positive label, where TFLite Micro failed, or where no code keeps to the rate.
+      refusals: what refuses it that is no threshold.
     """
 
+    portable: bytes
     flatbuffer: bytes
     report: FlatbufferReport
     calibration: Calibration
-    float_accuracy: float
-    metrics: dict[str, Metrics]
+    float_metrics: dict[str, Quality]
+    int8_metrics: dict[str, Quality]
+    loss: QuantizationLoss | None
     tflm: TflmRun
     parity: ParityRecord | None
     golden: Golden | None
+    operating_point: OperatingPoint | None
+    refusals: tuple[str, ...]
 
     @property
     def footprint(self) -> Footprint | None:
@@ -59,19 +81,31 @@ class Judgement:
             return None
         return Footprint(
             flatbuffer_bytes=self.report.flatbuffer_bytes,
+            portable_bytes=len(self.portable),
             arena_total_bytes=arena.total_bytes,
             arena_head_bytes=arena.head_bytes,
             arena_tail_bytes=arena.tail_bytes,
+            arena_shares=arena.shares,
             macs=self.report.macs,
             ops=self.report.ops,
         )
 
 
+@dataclass(frozen=True)
+class JudgedSplit:
+    """The images of one split, and the float model's probabilities of them, float32 [n, labels]."""
+
+    images: JudgedImages
+    probabilities: Floats
+
+
 def judge(
     saved_model_dir: Path,
     files: Mapping[str, Sequence[str]],
+    example_files: Mapping[str, Sequence[str]],
     *,
     shape: tuple[int, int, int],
+    dataset: DatasetSummary,
     options: ReleaseOptions,
     seed: int,
 ) -> Judgement:
@@ -80,8 +114,10 @@ def judge(
     Args:
       saved_model_dir: the float model, with the pixels signature.
       files: transformed examples by split, all of `features.SPLITS`; test may be empty.
+      example_files: the examples that they were made from, likewise.
       shape: [height, width, channels] of their rasters.
-      options: how many images calibrate and are held against TFLite Micro.
+      dataset: names the labels.
+      options: how many images calibrate and are held against the reference kernels.
       seed: which images calibrate.
 
     Raises:
@@ -89,54 +125,133 @@ def judge(
       ModelError: if the model cannot be converted as the pixel contract asks.
     """
     calibration = draw_calibration(files, shape, options.calibration_images, seed)
-    flatbuffer = convert_calibrated(saved_model_dir, calibration.rasters)
-    report = inspect_flatbuffer(flatbuffer)
-    rasters, labels = _load(files[features.EVAL], shape)
-    codes = pixels.quantize(rasters)
-    outputs = run_reference(flatbuffer, codes)
-    source_ids, _ = read_index(files[features.EVAL])
-    chosen = select_golden(source_ids, labels.tolist(), options.golden_images)
-    compared = _first(chosen, len(codes), options.parity_images)
-    tflm = run_under_tflm(
+    portable = convert_calibrated(saved_model_dir, calibration.rasters)
+    splits = {}
+    for split in (features.EVAL, features.TEST):
+        if files[split]:
+            images = read_judged_images(files[split], example_files[split], shape)
+            splits[split] = JudgedSplit(images, _predict(saved_model_dir, images.rasters))
+    return judge_flatbuffer(portable, splits, calibration=calibration, dataset=dataset, options=options)
+
+
+def judge_flatbuffer(
+    portable: bytes,
+    splits: Mapping[str, JudgedSplit],
+    *,
+    calibration: Calibration,
+    dataset: DatasetSummary,
+    options: ReleaseOptions,
+) -> Judgement:
+    """Slims a converted file, and measures what comes of it under TFLite Micro.
+
+    Args:
+      portable: the file as converted.
+      splits: eval, and test where there is one.
+      calibration: what it was converted with.
+      dataset: names the labels.
+      options: as for `judge`.
+
+    Raises:
+      ModelError: if the file is damaged, made for other images, or refused by the reference kernels.
+    """
+    flatbuffer = slim_flatbuffer(portable).flatbuffer
+    runs: dict[str, TflmRun] = {}
+    for name, split in splits.items():
+        if all(run.failure is None for run in runs.values()):
+            runs[name] = _run(flatbuffer, split.images.codes, options.tflm_time_limit_s)
+    failures = [run.failure for run in runs.values() if run.failure is not None]
+    judgement = Judgement(
+        portable=portable,
+        flatbuffer=flatbuffer,
+        report=inspect_flatbuffer(flatbuffer),
+        calibration=calibration,
+        float_metrics={name: _quality(split.images, split.probabilities, dataset) for name, split in splits.items()},
+        int8_metrics={},
+        loss=None,
+        tflm=runs[features.EVAL],
+        parity=None,
+        golden=None,
+        operating_point=None,
+        refusals=tuple(f"TFLite Micro: {failure}" for failure in failures),
+    )
+    if failures:
+        return judgement
+    codes = {name: run.outputs for name, run in runs.items() if run.outputs is not None}
+    return _measure(judgement, splits, codes, dataset, options)
+
+
+def _measure(
+    judgement: Judgement,
+    splits: Mapping[str, JudgedSplit],
+    codes: Mapping[str, Codes],
+    dataset: DatasetSummary,
+    options: ReleaseOptions,
+) -> Judgement:
+    """The same with what follows from TFLite Micro's answers: int8 [n, labels] for every split."""
+    contract = judgement.report.outputs[0]
+    probabilities = {name: dequantize(found, contract) for name, found in codes.items()}
+    images, answers = splits[features.EVAL].images, codes[features.EVAL]
+    chosen = select_golden(images.source_ids, images.labels.tolist(), options.golden_images)
+    compared = _first(chosen, len(images.labels), options.parity_images)
+    parity = compare_outputs(answers[compared], run_reference(judgement.portable, images.codes[compared]))
+    point = _operating_point(contract, splits, codes, dataset, options.max_false_alarm_rate)
+    refusals = []
+    if point is None and dataset.positive is not None:
+        refusals.append(
+            f"release.max_false_alarm_rate: more than {options.max_false_alarm_rate} of the eval images without"
+            f" {dataset.positive} have its highest score, so that no threshold keeps to it"
+        )
+    return replace(
+        judgement,
+        int8_metrics={name: _quality(split.images, probabilities[name], dataset) for name, split in splits.items()},
+        loss=measure_loss(splits[features.EVAL].probabilities, probabilities[features.EVAL], images.labels),
+        parity=ParityRecord(**parity.model_dump()),
+        golden=Golden(
+            source_ids=tuple(images.source_ids[index] for index in chosen),
+            labels=tuple(int(images.labels[index]) for index in chosen),
+            inputs=images.codes[chosen],
+            outputs=answers[chosen],
+        ),
+        operating_point=point,
+        refusals=tuple(refusals),
+    )
+
+
+def _operating_point(
+    contract: TensorContract,
+    splits: Mapping[str, JudgedSplit],
+    codes: Mapping[str, Codes],
+    dataset: DatasetSummary,
+    max_false_alarm_rate: float | None,
+) -> OperatingPoint | None:
+    if dataset.positive is None:
+        return None
+    index = dataset.label_names.index(dataset.positive)
+    found = {name: (codes[name][:, index], split.images.labels == index) for name, split in splits.items()}
+    code = choose_code(*found[features.EVAL], max_false_alarm_rate, code_above_half(contract))
+    if code is None:
+        return None
+    return OperatingPoint(
+        label=dataset.positive,
+        index=index,
+        max_false_alarm_rate=max_false_alarm_rate,
+        code=code,
+        threshold=probability_of(code, contract),
+        rates={name: measure_rates(*pair, code) for name, pair in found.items()},
+    )
+
+
+def _run(flatbuffer: bytes, codes: Codes, time_limit_s: float) -> TflmRun:
+    return run_under_tflm(
         flatbuffer,
-        codes[compared],
-        time_limit_s=options.tflm_time_limit_s,
+        codes,
+        time_limit_s=time_limit_s,
         on_progress=lambda done, total: progress.report(done, total, "images under TFLite Micro"),
     )
-    parity = None if tflm.outputs is None else compare_outputs(tflm.outputs, outputs[compared])
-    metrics = {features.EVAL: _measure(outputs, labels, report)}
-    if files[features.TEST]:
-        test_rasters, test_labels = _load(files[features.TEST], shape)
-        metrics[features.TEST] = _measure(run_reference(flatbuffer, pixels.quantize(test_rasters)), test_labels, report)
-    return Judgement(
-        flatbuffer=flatbuffer,
-        report=report,
-        calibration=calibration,
-        float_accuracy=classifier_metrics(_predict(saved_model_dir, rasters), labels).accuracy,
-        metrics=metrics,
-        tflm=tflm,
-        parity=None if parity is None else ParityRecord(**parity.model_dump()),
-        golden=None if tflm.outputs is None else _golden(source_ids, labels, codes, tflm.outputs, chosen),
-    )
 
 
-def int8_gates(judgement: Judgement, limits: Int8Gates) -> tuple[Gate, ...]:
-    """The gates on the int8 flatbuffer, with what was measured."""
-    accuracy, parity = judgement.metrics[features.EVAL].accuracy, judgement.parity
-    drop = judgement.float_accuracy - accuracy
-    least, most = Comparison.AT_LEAST, Comparison.AT_MOST
-    return (
-        Gate(name="gates.int8.min_accuracy", comparison=least, limit=limits.min_accuracy, value=accuracy),
-        Gate(name="gates.int8.max_accuracy_drop", comparison=most, limit=limits.max_accuracy_drop, value=drop),
-        *budget_gates(judgement.report, judgement.tflm.arena, limits.device_budget),
-        Gate(
-            name="gates.int8.max_parity_lsb",
-            comparison=most,
-            limit=limits.max_parity_lsb,
-            value=None if parity is None else parity.max_difference_lsb,
-            note="TFLite Micro gave none" if parity is None else None,
-        ),
-    )
+def _quality(images: JudgedImages, probabilities: Floats, dataset: DatasetSummary) -> Quality:
+    return measure_quality(probabilities, images.labels, dataset.label_names, images.slices)
 
 
 def _first(chosen: list[int], available: int, count: int) -> list[int]:
@@ -144,30 +259,7 @@ def _first(chosen: list[int], available: int, count: int) -> list[int]:
     return list(dict.fromkeys([*chosen, *range(available)]))[: max(count, len(chosen))]
 
 
-def _golden(
-    source_ids: list[str], labels: Labels, codes: npt.NDArray[np.int8], outputs: npt.NDArray[Any], chosen: list[int]
-) -> Golden:
-    """The golden vectors, of which `outputs` holds the answers first."""
-    return Golden(
-        source_ids=tuple(source_ids[index] for index in chosen),
-        labels=tuple(int(labels[index]) for index in chosen),
-        inputs=codes[chosen],
-        outputs=outputs[: len(chosen)],
-    )
-
-
-def _load(files: Sequence[str], shape: tuple[int, int, int]) -> tuple[Rasters, Labels]:
-    pairs = list(read_rasters(files, shape).as_numpy_iterator())
-    return np.stack([raster for raster, _ in pairs]), np.asarray([label for _, label in pairs], np.int64)
-
-
-def _measure(outputs: npt.NDArray[Any], labels: Labels, report: FlatbufferReport) -> Metrics:
-    """Metrics of the int8 flatbuffer's output codes, [n, labels]."""
-    found = classifier_metrics(dequantize(outputs, report.outputs[0]), labels)
-    return Metrics(examples=found.images, accuracy=found.accuracy, auc=found.auc)
-
-
-def _predict(saved_model_dir: Path, rasters: Rasters) -> npt.NDArray[np.float32]:
+def _predict(saved_model_dir: Path, rasters: Rasters) -> Floats:
     """Probabilities, float32 [n, labels], by the signature that is converted."""
     import tensorflow as tf
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, FiniteFloat, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from components.drift import FeatureDrift
 from components.errors import ReleaseError
@@ -25,6 +25,9 @@ from components.pusher.release import (
 from components.pusher.sealed import check_seal, read_fields, render_sealed
 from components.quantization.contracts import TensorContract
 from components.quantization.inspect import OpUse
+from components.quantization.operating_point import OperatingPoint
+from components.quantization.quality import Quality, QuantizationLoss
+from components.quantization.tflm import ArenaShare
 from components.verdicts import Gate
 
 FORMAT_VERSION = 3
@@ -66,36 +69,26 @@ class DatasetRecord(Options):
     licenses: tuple[str, ...]
 
 
-class Metrics(Options):
-    """Quality on one split.
-
-    Attributes:
-      examples: how many were scored.
-      accuracy: share whose higher score is the label's.
-      auc: area under the ROC curve; None where the split has one class only.
-    """
-
-    examples: Count
-    accuracy: FiniteFloat
-    auc: FiniteFloat | None
-
-
 class Footprint(Options):
     """What the model asks of a device.
 
     Attributes:
-      flatbuffer_bytes: flash for the model.
+      flatbuffer_bytes: flash for the model: the slim file, and the C array.
+      portable_bytes: of the same model's file for LiteRT.
       arena_total_bytes: tensor arena under TFLite Micro's reference kernels on the 64-bit host.
       arena_head_bytes: the part of it for activations and scratch buffers.
       arena_tail_bytes: the part of it for tensor structures and the kernels' own data.
+      arena_shares: of that tail, by kind of allocation.
       macs: multiply-accumulates of one inference.
       ops: operators that the interpreter has to know.
     """
 
     flatbuffer_bytes: Count
+    portable_bytes: Count
     arena_total_bytes: Count
     arena_head_bytes: Count
     arena_tail_bytes: Count
+    arena_shares: tuple[ArenaShare, ...]
     macs: Count
     ops: tuple[OpUse, ...]
 
@@ -193,8 +186,10 @@ class Manifest(Options):
       input: tensor contract of the image.
       output: tensor contract of the scores.
       pixel_contract: the rule from camera byte to input code, in words.
-      float_metrics: of the float model, by split.
-      int8_metrics: of the int8 file that ships, by split: eval, and test where there is one.
+      float_metrics: of the float model, by split: eval, and test where there is one.
+      int8_metrics: of the int8 file that ships, likewise.
+      quantization_loss: from the one to the other, on the eval split.
+      operating_point: from which code on the positive label is reported; None where no label is special.
       gates: every gate on the data, the float and the int8 model, with limit and value.
       footprint: what the model asks of a device.
       parity: TFLite Micro against the reference interpreter.
@@ -222,8 +217,10 @@ class Manifest(Options):
     input: TensorContract
     output: TensorContract
     pixel_contract: str
-    float_metrics: dict[str, Metrics]
-    int8_metrics: dict[str, Metrics]
+    float_metrics: dict[str, Quality]
+    int8_metrics: dict[str, Quality]
+    quantization_loss: QuantizationLoss
+    operating_point: OperatingPoint | None
     gates: tuple[Gate, ...]
     footprint: Footprint
     parity: ParityRecord

@@ -15,9 +15,11 @@ class ReleaseOptions(Options):
       c_name: stem of the C files and symbols: `g_<c_name>_model_data`.
       calibration_images: training images that calibrate the quantization.
       parity_images: eval images that are run under TFLite Micro and the reference kernels alike.
+      max_false_alarm_rate: of the operating point, the share of the eval images without the positive label that may be
+        reported; None reports what has more than a probability of a half.
       golden_images: eval images whose answers go along, to check any copy of the model by; at least one a label.
       arena_margin_bytes: added to the measured tensor arena in the C bundle.
-      tflm_time_limit_s: after which a run under TFLite Micro counts as hung.
+      tflm_time_limit_s: without one more finished image, after which TFLite Micro counts as hung.
       signing_key: PEM file of the Ed25519 private key that signs releases; None leaves them unsigned.
       trusted_keys: PEM files of the public keys, one of which must have signed the released model and what this run
         releases; none asks nothing.
@@ -27,6 +29,7 @@ class ReleaseOptions(Options):
     c_name: str = Field(default="person_detect", pattern=f"^{BUNDLE_NAME}$")
     calibration_images: int = Field(default=300, ge=2)
     parity_images: int = Field(default=100, ge=1)
+    max_false_alarm_rate: float | None = Field(default=None, ge=0, lt=1)
     golden_images: int = Field(default=8, ge=8, le=256)
     arena_margin_bytes: int = Field(default=4096, ge=0)
     tflm_time_limit_s: float = Field(default=300.0, gt=0)

@@ -2,7 +2,7 @@
 
 <release artifact>/
   outcome.json              an Outcome
-  candidate.tflite          the int8 flatbuffer, where it came to one
+  candidate.tflite          the slim int8 flatbuffer, where it came to one
 """
 
 from pydantic import Field
@@ -10,8 +10,10 @@ from pydantic import Field
 from components.dataset import DatasetSummary
 from components.drift import Drift
 from components.options import Options
-from components.pusher.manifest import Footprint, Metrics, ParityRecord
+from components.pusher.manifest import Footprint, ParityRecord
 from components.pusher.release import Sha256
+from components.quantization.operating_point import OperatingPoint
+from components.quantization.quality import Metrics, Quality, QuantizationLoss
 from components.verdicts import Verdict
 
 OUTCOME_FILE = "outcome.json"
@@ -43,9 +45,13 @@ class Outcome(Options):
       dataset: the examples it was made from.
       drift: of these from what the released model was trained on.
       verdict: what the gates decided.
-      float_metrics: of the float model, on the eval split.
+      float_metrics: of the float model, on the eval split, by the Evaluator.
       float_slices: the same by size of the largest labelled object.
-      int8_metrics: of the int8 flatbuffer, by split: eval, and test where there is one; empty where it was not judged.
+      float_quality: of the float model beside the int8 flatbuffer, by split: eval, and test where there is one; empty
+        where no flatbuffer was judged.
+      int8_metrics: of the int8 flatbuffer, likewise; empty where TFLite Micro failed, too.
+      quantization_loss: from the one to the other, on the eval split; None without `int8_metrics`.
+      operating_point: from which code on the positive label is reported; None where there is none.
       footprint: what it asks of a device; None where it was not measured.
       parity: TFLite Micro against the reference kernels; None where it did not run.
       promotion: the release; None where the candidate was refused.
@@ -56,7 +62,10 @@ class Outcome(Options):
     verdict: Verdict
     float_metrics: Metrics
     float_slices: dict[str, Metrics] = Field(default_factory=dict)
-    int8_metrics: dict[str, Metrics] = Field(default_factory=dict)
+    float_quality: dict[str, Quality] = Field(default_factory=dict)
+    int8_metrics: dict[str, Quality] = Field(default_factory=dict)
+    quantization_loss: QuantizationLoss | None = None
+    operating_point: OperatingPoint | None = None
     footprint: Footprint | None = None
     parity: ParityRecord | None = None
     promotion: Promotion | None = None

@@ -19,7 +19,6 @@ from components.pusher.manifest import (
     GoldenRecord,
     LabelRuleId,
     Manifest,
-    Metrics,
     RunRecord,
 )
 from components.pusher.options import CodeVersion, ReleaseOptions
@@ -68,7 +67,6 @@ def stage_release(
     dataset: DatasetSummary,
     drift: Drift,
     training_statistics: bytes,
-    float_metrics: Metrics,
     gates: tuple[Gate, ...],
     options: ReleaseOptions,
     facts: ReleaseFacts,
@@ -78,8 +76,8 @@ def stage_release(
     Raises:
       ReleaseError: if the C bundle cannot be rendered for this model.
     """
-    footprint, parity, golden = judgement.footprint, judgement.parity, judgement.golden
-    if footprint is None or parity is None or golden is None:
+    footprint, parity, golden, loss = judgement.footprint, judgement.parity, judgement.golden, judgement.loss
+    if footprint is None or parity is None or golden is None or loss is None:
         raise ValueError("only a judgement that passed its gates can be released")
     report = judgement.report
     bundle = BundleSpec(
@@ -97,8 +95,9 @@ def stage_release(
         model=facts.model,
         vww_version=facts.code.version,
     )
-    flatbuffer_name = f"{options.c_name}.tflite"
+    flatbuffer_name = f"{options.c_name}_micro.tflite"
     files = render_bundle(bundle) | {
+        f"{options.c_name}.tflite": judgement.portable,
         flatbuffer_name: judgement.flatbuffer,
         **golden.files(),
         CALIBRATION_NAME: encode_calibration(judgement.calibration.rasters),
@@ -137,8 +136,10 @@ def stage_release(
         input=report.inputs[0],
         output=report.outputs[0],
         pixel_contract=PIXEL_CONTRACT,
-        float_metrics={"eval": float_metrics},
-        int8_metrics=judgement.metrics,
+        float_metrics=judgement.float_metrics,
+        int8_metrics=judgement.int8_metrics,
+        quantization_loss=loss,
+        operating_point=judgement.operating_point,
         gates=gates,
         footprint=footprint,
         parity=parity,

@@ -5,6 +5,8 @@ from components.quantization.inspect import FlatbufferReport
 from components.quantization.tflm import ArenaUse
 from components.verdicts import Comparison, Gate
 
+ALLOWED_OPS = "gates.int8.allowed_ops"
+
 
 def budget_gates(report: FlatbufferReport, arena: ArenaUse | None, budget: DeviceBudget) -> tuple[Gate, ...]:
     """The gates on a flatbuffer's footprint, without those that ask nothing.
@@ -19,7 +21,7 @@ def budget_gates(report: FlatbufferReport, arena: ArenaUse | None, budget: Devic
         ("max_arena_bytes", budget.max_arena_bytes, None if arena is None else arena.total_bytes),
         ("max_macs", budget.max_macs, report.macs),
     )
-    return tuple(
+    gates = [
         Gate(
             name=f"gates.int8.{key}",
             comparison=Comparison.AT_MOST,
@@ -29,4 +31,16 @@ def budget_gates(report: FlatbufferReport, arena: ArenaUse | None, budget: Devic
         )
         for key, limit, value in found
         if limit is not None
-    )
+    ]
+    if budget.allowed_ops is not None:
+        other = [op.name for op in report.ops if op.name not in budget.allowed_ops]
+        gates.append(
+            Gate(
+                name=ALLOWED_OPS,
+                comparison=Comparison.AT_MOST,
+                limit=0,
+                value=len(other),
+                note=f"not registered: {', '.join(other)}" if other else None,
+            )
+        )
+    return tuple(gates)

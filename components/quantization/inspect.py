@@ -26,20 +26,24 @@ class OpUse(Options):
     custom: bool = False
 
 
-class LayerMacs(Options):
-    """Multiply-accumulates of one operator.
+class Layer(Options):
+    """What one operator takes.
 
     Attributes:
       index: its place in the order of execution, from 0.
       op: the schema's name of the operator.
-      output_shape: the batch first.
-      macs: for one inference at batch 1.
+      output_shape: the batch first; of its first output.
+      macs: multiply-accumulates for one inference at batch 1.
+      weight_bytes: of its constant tensors.
+      output_bytes: of its outputs, in the arena's head while it runs; 0 of a type that NumPy lacks.
     """
 
     index: int
     op: str
     output_shape: tuple[int, ...]
     macs: int
+    weight_bytes: int
+    output_bytes: int
 
 
 class FlatbufferReport(Options):
@@ -56,7 +60,7 @@ class FlatbufferReport(Options):
       inputs: tensor contracts in the order in which a caller passes them.
       outputs: tensor contracts in the order in which a caller reads them.
       macs: multiply-accumulates of one inference at batch 1, the sum over `layers`.
-      layers: the operators that multiply by weights or matrices, in order of execution.
+      layers: the operators in order of execution.
     """
 
     flatbuffer_bytes: int
@@ -69,7 +73,7 @@ class FlatbufferReport(Options):
     inputs: tuple[TensorContract, ...]
     outputs: tuple[TensorContract, ...]
     macs: int
-    layers: tuple[LayerMacs, ...]
+    layers: tuple[Layer, ...]
 
 
 def inspect_flatbuffer(data: bytes) -> FlatbufferReport:
@@ -83,11 +87,7 @@ def inspect_flatbuffer(data: bytes) -> FlatbufferReport:
     """
     graph = read_graph(data)
     uses = Counter((operator.name, operator.version, operator.custom) for operator in graph.operators)
-    layers = tuple(
-        LayerMacs(index=index, op=operator.name, output_shape=_output(operator).shape, macs=_macs(operator))
-        for index, operator in enumerate(graph.operators)
-        if operator.name in _MACS
-    )
+    layers = tuple(_layer(index, operator) for index, operator in enumerate(graph.operators))
     return FlatbufferReport(
         flatbuffer_bytes=len(data),
         weight_bytes=graph.constant_bytes,
@@ -184,5 +184,13 @@ _MACS: dict[str, Callable[[Operator], int]] = {
 }
 
 
-def _macs(operator: Operator) -> int:
-    return _MACS[operator.name](operator)
+def _layer(index: int, operator: Operator) -> Layer:
+    outputs = [tensor for tensor in operator.outputs if tensor is not None]
+    return Layer(
+        index=index,
+        op=operator.name,
+        output_shape=outputs[0].shape if outputs else (),
+        macs=_MACS[operator.name](operator) if operator.name in _MACS else 0,
+        weight_bytes=sum(tensor.constant_bytes for tensor in operator.inputs if tensor is not None),
+        output_bytes=sum(tensor.value_bytes or 0 for tensor in outputs),
+    )

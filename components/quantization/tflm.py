@@ -28,8 +28,26 @@ from components.quantization.flatbuffer import read_graph
 
 _ALLOCATION = re.compile(r"\[RecordingMicroAllocator\] Arena allocation (total|head|tail) (\d+) bytes")
 _REPORT_PREFIX = "[RecordingMicroAllocator]"
+_SHARE = re.compile(r"\[RecordingMicroAllocator\] '(.+)' used (\d+) bytes .*\(requested (\d+) bytes for (\d+) ")
 _POLL_S = 0.2
+_IMAGES_THAT_PAY_A_CHILD = 100  # a second of them: as long as a child takes to start
 _LINES_OF_FAILURE = 5
+
+
+class ArenaShare(Options):
+    """What one kind of allocation takes of the arena's tail.
+
+    Attributes:
+      name: TFLite Micro's own, such as `Persistent buffer data`.
+      used_bytes: with what alignment adds.
+      requested_bytes: without it.
+      count: how many allocations there are.
+    """
+
+    name: str
+    used_bytes: int
+    requested_bytes: int
+    count: int
 
 
 class ArenaUse(Options):
@@ -39,11 +57,13 @@ class ArenaUse(Options):
       total_bytes: head and tail; on a 32-bit microcontroller the tail is smaller, its pointers being half as long.
       head_bytes: activations and scratch buffers, which share their space over time.
       tail_bytes: what stays: tensor structures and the kernels' own data.
+      shares: of the tail, by kind of allocation; the interpreter's own objects are the rest.
     """
 
     total_bytes: int
     head_bytes: int
     tail_bytes: int
+    shares: tuple[ArenaShare, ...]
 
 
 @dataclass(frozen=True)
@@ -75,6 +95,33 @@ class OperatorsRun:
     failure: str | None
 
 
+@dataclass(frozen=True)
+class _Child:
+    """One started child: where it writes, and how many images it was given."""
+
+    process: subprocess.Popen[bytes]
+    outputs: IO[bytes]
+    progress: IO[bytes]
+    log: IO[bytes]
+    images: int
+
+    @property
+    def done(self) -> int:
+        """The number of images that it has finished."""
+        return os.fstat(self.progress.fileno()).st_size
+
+    def words(self) -> str:
+        """What it said."""
+        self.log.seek(0)
+        return self.log.read().decode("utf-8", errors="replace")
+
+    def answers(self) -> npt.NDArray[Any]:
+        """What it wrote."""
+        self.outputs.seek(0)
+        found: npt.NDArray[Any] = np.load(self.outputs)
+        return found
+
+
 def run_under_tflm(
     flatbuffer: bytes,
     images: npt.NDArray[Any] | None,
@@ -84,12 +131,13 @@ def run_under_tflm(
 ) -> TflmRun:
     """Loads a model under TFLite Micro's host interpreter and feeds it one image after another.
 
-    About a second to start, then 10 ms an image for MobileNet v1 0.25 at 96x96.
+    About a second to start, then 10 ms an image for MobileNet v1 0.25 at 96x96; many images are shared by a child for
+    each core, which gives the same answers.
 
     Args:
       flatbuffer: a `.tflite` file; with images, one of one input [1, ...] and one output [1, ...].
       images: [n, ...] in the input's own dtype, so codes for a quantized model; None only loads the model.
-      time_limit_s: seconds, start included, after which the child is killed.
+      time_limit_s: seconds without one more finished image, or end, after which the children are killed.
       on_progress: called about five times a second with the number of images done and of all images.
 
     Raises:
@@ -108,7 +156,7 @@ def operators_under_tflm(flatbuffer: bytes, images: npt.NDArray[Any], *, time_li
     Args:
       flatbuffer: a `.tflite` file of one input [1, ...].
       images: [n, ...] in the input's own dtype.
-      time_limit_s: seconds, start included, after which the child is killed.
+      time_limit_s: as in `run_under_tflm`.
 
     Raises:
       ModelError: when the flatbuffer is damaged or not made for these images, or when the interpreter is not there.
@@ -142,25 +190,40 @@ def _run(
     time_limit_s: float,
     on_progress: Callable[[int, int], None] | None,
 ) -> TflmRun:
+    parts = [None] if images is None else np.array_split(images, _children_for(len(images)))
     with contextlib.ExitStack() as stack:
-        with _storage_errors():
-            # Files without a name: whatever becomes of either process, nothing stays in the folder.
-            model, inputs, outputs, progress, log = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(5))
-            model.write(flatbuffer)
-            model.seek(0)
-            if images is not None:
-                np.save(inputs, images)
-                inputs.seek(0)
-        descriptors = [file.fileno() for file in (model, inputs, outputs, progress)]
-        child = stack.enter_context(_child([*descriptors, *tensors], descriptors, log))
-        finished = _await(child, time_limit_s, progress.fileno(), on_progress, 0 if images is None else len(images))
-        log.seek(0)
-        words = log.read().decode("utf-8", errors="replace")
-        failure = _failure(child.returncode, words) if finished else f"not finished within {time_limit_s:g} s"
-        if failure is not None or images is None:
-            return TflmRun(outputs=None, arena=_arena(words), failure=failure)
-        outputs.seek(0)
-        return TflmRun(outputs=np.load(outputs), arena=_arena(words), failure=None)
+        children = [_start(stack, flatbuffer, part, tensors) for part in parts]
+        in_time = _await(children, time_limit_s, on_progress)
+        arena = _arena(children[0].words())
+        # One that was killed because another failed has nothing to say.
+        ended = [child for child in children if child.process.returncode is not None]
+        failures = [failure for child in ended if (failure := _failure(child.process.returncode, child.words()))]
+        if not in_time:
+            failures.append(f"no answer within {time_limit_s:g} s")
+        if failures or images is None:
+            return TflmRun(outputs=None, arena=arena, failure=failures[0] if failures else None)
+        return TflmRun(outputs=np.concatenate([child.answers() for child in children]), arena=arena, failure=None)
+
+
+def _children_for(images: int) -> int:
+    return max(1, min(len(os.sched_getaffinity(0)), images // _IMAGES_THAT_PAY_A_CHILD))
+
+
+def _start(
+    stack: contextlib.ExitStack, flatbuffer: bytes, images: npt.NDArray[Any] | None, tensors: Sequence[int]
+) -> _Child:
+    with _storage_errors():
+        # Files without a name: whatever becomes of either process, nothing stays in the folder.
+        files = [tempfile.TemporaryFile() for _ in range(5)]  # noqa: SIM115  # the stack closes them
+        model, inputs, outputs, progress, log = map(stack.enter_context, files)
+        model.write(flatbuffer)
+        model.seek(0)
+        if images is not None:
+            np.save(inputs, images)
+            inputs.seek(0)
+    descriptors = [file.fileno() for file in (model, inputs, outputs, progress)]
+    process = stack.enter_context(_process([*descriptors, *tensors], descriptors, log))
+    return _Child(process, outputs, progress, log, 0 if images is None else len(images))
 
 
 @contextlib.contextmanager
@@ -176,7 +239,7 @@ def _storage_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _child(arguments: list[int], descriptors: list[int], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _process(arguments: list[int], descriptors: list[int], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """The child in a process group of its own, which is gone when the block is left."""
     process = subprocess.Popen(
         [sys.executable, "-m", tflm_child.__name__, *map(str, arguments)],
@@ -196,30 +259,36 @@ def _child(arguments: list[int], descriptors: list[int], log: IO[bytes]) -> Iter
             process.wait()
 
 
-def _await(
-    child: subprocess.Popen[bytes],
-    time_limit_s: float,
-    progress_fd: int,
-    on_progress: Callable[[int, int], None] | None,
-    images: int,
-) -> bool:
-    """Waits for the child's end and reports how far it is; False when the time limit came first."""
-    deadline = time.monotonic() + time_limit_s
+def _await(children: list[_Child], time_limit_s: float, on_progress: Callable[[int, int], None] | None) -> bool:
+    """Waits until all have ended or one has failed, and reports how far they are; False when nothing moved in time."""
+    total = sum(child.images for child in children)
+    # An image that is done, or a child that has ended, is news.
+    news, since = (-1, -1), time.monotonic()
     while True:
-        try:
-            child.wait(timeout=min(_POLL_S, max(deadline - time.monotonic(), 0)))
-        except subprocess.TimeoutExpired:
-            if time.monotonic() >= deadline:
-                return False
-        if on_progress is not None and images > 0:
-            on_progress(os.fstat(progress_fd).st_size, images)
-        if child.returncode is not None:
+        running = [child for child in children if child.process.poll() is None]
+        done = sum(child.done for child in children)
+        if on_progress is not None and total > 0:
+            on_progress(done, total)
+        if not running or any(child.process.returncode for child in children):
             return True
+        if (done, len(running)) != news:
+            news, since = (done, len(running)), time.monotonic()
+        left = since + time_limit_s - time.monotonic()
+        if left <= 0:
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running[0].process.wait(timeout=min(_POLL_S, left))
 
 
 def _arena(words: str) -> ArenaUse | None:
     found = {f"{part}_bytes": int(size) for part, size in _ALLOCATION.findall(words)}
-    return ArenaUse(**found) if len(found) == len(ArenaUse.model_fields) else None
+    if found.keys() != {"total_bytes", "head_bytes", "tail_bytes"}:
+        return None
+    shares = (
+        ArenaShare(name=name, used_bytes=int(used), requested_bytes=int(requested), count=int(count))
+        for name, used, requested, count in _SHARE.findall(words)
+    )
+    return ArenaUse(**found, shares=tuple(shares))
 
 
 def _failure(exit_code: int, words: str) -> str | None:

@@ -7,6 +7,7 @@
 from components.errors import GateError
 from components.gate_options import DeviceBudget
 from components.options import Options
+from components.quantization.budget import ALLOWED_OPS
 from components.quantization.compare import Parity
 from components.quantization.inspect import FlatbufferReport
 from components.quantization.tflm import ArenaUse
@@ -64,6 +65,11 @@ class Budget(Options):
     alternatives: tuple[Estimate, ...] = ()
     smallest: Estimate | None = None
 
+    @property
+    def has_other_ops(self) -> bool:
+        """Whether the firmware lacks an operator; no other width or size would change that."""
+        return any(gate.name == ALLOWED_OPS and not gate.passed for gate in self.verdict.gates)
+
     def describe(self) -> str:
         """One line for a person, with what there is against what it may be."""
         values = {gate.name.rpartition(".")[2]: gate.limit for gate in self.verdict.gates}
@@ -86,7 +92,11 @@ class Budget(Options):
         if self.verdict.passed:
             return
         reasons = [_excess(gate) for gate in self.verdict.gates if not gate.passed] + list(self.verdict.refusals)
-        limits = [f"{gate.name} {gate.comparison.value} {gate.limit:,.0f}" for gate in self.verdict.gates]
+        limits = [
+            f"{gate.name} {gate.comparison.value} {gate.limit:,.0f}"
+            for gate in self.verdict.gates
+            if gate.name != ALLOWED_OPS
+        ]
         raise GateError(
             f"refused before any training: {self.architecture} does not fit the device: {'; '.join(reasons)}",
             expected=", ".join(limits) if limits else "a model that TFLite Micro loads",
@@ -94,6 +104,11 @@ class Budget(Options):
         )
 
     def _advice(self) -> str:
+        if self.has_other_ops:
+            return (
+                "another backbone, activation or border may do without them; or register them in the firmware, and"
+                " say so with --set gates.int8.allowed_ops=[…]"
+            )
         if self.arena is None or self.verdict.refusals:
             return (
                 "TFLite Micro said so itself; another backbone, activation or border may do without what it lacks, and"
@@ -125,7 +140,7 @@ class Budget(Options):
 
 
 def _excess(gate: Gate) -> str:
-    if gate.value is None:
+    if gate.value is None or gate.name == ALLOWED_OPS:
         return f"{gate.name}: {gate.note}"
     over = gate.value - gate.limit
     return f"{gate.name}: {gate.value:,.0f} is {over:,.0f} ({over / gate.limit:.1%}) more than {gate.limit:,.0f}"

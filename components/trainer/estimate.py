@@ -2,7 +2,7 @@
 
 From one width and size of a backbone to another, only three things change, and all follow from the layers' shapes:
 
-    flatbuffer      a byte a weight; 28 an output channel of a convolution: its bias, and scale and zero point of both
+    flatbuffer      a byte a weight; 8 an output channel of a convolution: its bias, and the scale of its weights
     arena, head     the largest sum of tensors that are alive at once
     arena, tail     8 bytes an output channel: multiplier and shift
 
@@ -23,7 +23,7 @@ from components.trainer.options import ALPHAS, Backbone
 
 # The published sides, and below them what is left for smaller devices.
 SIDES = (224, 192, 160, 128, 96, 80, 64, 48, 32)
-_BYTES_PER_CHANNEL = 28
+_BYTES_PER_CHANNEL = 8
 _TAIL_BYTES_PER_CHANNEL = 8
 _ALIGNMENT = 16  # of every tensor in the arena
 

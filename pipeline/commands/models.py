@@ -114,13 +114,30 @@ def tensorboard(
     os.execv(sys.executable, command)  # noqa: S606  # Ctrl-C is then TensorBoard's
 
 
+def _list_devices(wanted: bool) -> None:
+    if wanted:
+        from pipeline.budget import print_devices
+
+        print_devices()
+        raise typer.Exit
+
+
 def budget(
     config_file: ConfigFile,
+    *,
     overrides: Overrides = None,
     labels: Annotated[
         int | None,
         typer.Option("--labels", min=2, metavar="N", help="How many labels; found in the config or the class folders."),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="NAME", help="Hold it against a preset, and not the config's limits."),
+    ] = None,
+    devices: Annotated[  # noqa: ARG001  # its callback ends the command
+        bool,
+        typer.Option("--devices", is_eager=True, callback=_list_devices, help="List the presets, and nothing else."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than tables.")] = False,
 ) -> None:
     """Would the model fit its device? Measured on random weights, before anything is trained."""
@@ -128,10 +145,11 @@ def budget(
 
     config = read_config(config_file, overrides or ())
 
-    from pipeline.budget import budget_job, count_labels, print_budget, run_budget
+    from pipeline.budget import budget_job, count_labels, device_limits, print_budget, run_budget
     from pipeline.console import RunView
 
-    job = budget_job(config, count_labels(config) if labels is None else labels)
+    limits = config.gates.int8.device_budget if device is None else device_limits(device)
+    job = budget_job(config, count_labels(config) if labels is None else labels, limits)
     with RunView() as view:
         found = run_budget(job, view)
     if as_json:

@@ -126,7 +126,7 @@ def _of_release(what: str) -> Classifier:
     store = open_store(uri)
     version = resolve(store, model, version)
     manifest = store.read_manifest(model, version)
-    (name,) = (path for path in manifest.files if path.endswith(".tflite") and "/" not in path)
+    name = manifest.golden.flatbuffer  # the one that ships
     content = store.read_file(model, version, name)
     return _of_flatbuffer(content, f"{name} of release {model} {version}", "-1..1")
 

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 
 from components import features
 from components.errors import StorageError
-from components.intervals import wilson_interval
 from components.options import Options
 from components.pusher.durable_files import replace_durably, storage_errors
 from components.pusher.outcome import Outcome
@@ -162,7 +161,7 @@ def measured(row: PointRow, result: PointResult) -> PointRow:
             "images": outcome.float_metrics.examples,
             "float_accuracy": outcome.float_metrics.accuracy,
             "int8_accuracy": None if int8 is None else int8.accuracy,
-            "int8_interval": None if int8 is None else wilson_interval(int8.accuracy, int8.examples),
+            "int8_interval": None if int8 is None else int8.accuracy_interval,
             "int8_auc": None if int8 is None else int8.auc,
             "flatbuffer_bytes": None if footprint is None else footprint.flatbuffer_bytes,
             "arena_bytes": None if footprint is None else footprint.arena_total_bytes,

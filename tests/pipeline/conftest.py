@@ -48,6 +48,7 @@ CONFIG = {
         "epochs": 2,
     },
     "gates": {
+        "on": "point",
         "float": {"min_accuracy": 0.0, "max_accuracy_drop": 1.0},
         "int8": {"min_accuracy": 0.0, "max_accuracy_drop": 1.0},
     },

@@ -6,24 +6,27 @@ from components.errors import GateError
 from components.trainer.budget import BUDGET_FILE, Budget
 
 
-def test_budget_before_training_is_the_released_models_footprint_to_the_byte(released):
+def test_budget_before_training_is_the_released_models_footprint(released):
     early = Budget.from_json((released.output("BudgetGate", "footprint") / BUDGET_FILE).read_text())
     footprint = released.manifest["footprint"]
     assert early.verdict.passed
+    # Scales that training made equal are in the file once: between them, 39 activations take less than 2 kB.
+    assert 0 <= early.report.flatbuffer_bytes - footprint["flatbuffer_bytes"] < 2_000
     assert {
-        "flatbuffer_bytes": early.report.flatbuffer_bytes,
         "arena_total_bytes": early.arena.total_bytes,
         "arena_head_bytes": early.arena.head_bytes,
         "arena_tail_bytes": early.arena.tail_bytes,
+        "arena_shares": [share.model_dump() for share in early.arena.shares],
         "macs": early.report.macs,
         "ops": [op.model_dump() for op in early.report.ops],
-    } == footprint
+    } == {key: value for key, value in footprint.items() if key not in {"flatbuffer_bytes", "portable_bytes"}}
 
 
 def test_budget_is_said_on_stderr_beside_its_limits(released):
     found = released.manifest["footprint"]
+    early = Budget.from_json((released.output("BudgetGate", "footprint") / BUDGET_FILE).read_text())
     assert (
-        f"[ 1/10] BudgetGate        flatbuffer {found['flatbuffer_bytes']:,} of 320,000 bytes,"
+        f"[ 1/10] BudgetGate        flatbuffer {early.report.flatbuffer_bytes:,} of 250,000 bytes,"
         f" arena {found['arena_total_bytes']:,} of 100,000 bytes, {found['macs']:,} MACs"
     ) in released.stderr
 

@@ -46,6 +46,12 @@ def eval_rasters(tf, released):
     return rasters, np.array([e["label"].int64_list.value[0] for e in examples])
 
 
+def outcome_slices(released):
+    """Images by size of the largest object, as the Evaluator counted them."""
+    outcome = json.loads((released.output("MicroPusher", "pushed_model") / "outcome.json").read_text())
+    return {name: metrics["examples"] for name, metrics in outcome["float_slices"].items()}
+
+
 def pairwise_auc(scores, labels):
     """By the definition: how often a positive outscores a negative, a tie counting half."""
     differences = scores[labels == 1][:, None] - scores[labels == 0][None, :]
@@ -175,8 +181,11 @@ def test_manifest_gates_are_all_there_with_limit_and_value(released):
     } <= set(gates)  # fmt: skip
     assert all(isinstance(gate["value"], int | float) for gate in gates.values())
     assert gates["gates.int8.min_accuracy"]["value"] == released.manifest["int8_metrics"]["eval"]["accuracy"]
-    assert gates["gates.int8.max_flatbuffer_bytes"]["value"] == (released.release / "tiny_person.tflite").stat().st_size
-    assert gates["gates.int8.max_flatbuffer_bytes"]["limit"] == 320_000
+    assert (
+        gates["gates.int8.max_flatbuffer_bytes"]["value"]
+        == (released.release / "tiny_person_micro.tflite").stat().st_size
+    )
+    assert gates["gates.int8.max_flatbuffer_bytes"]["limit"] == 250_000
 
 
 # Its files.
@@ -188,7 +197,7 @@ def test_release_labels_and_config_read_back(released):
 
 
 def test_release_c_array_compiles_without_warnings_and_holds_the_flatbuffer(released, tmp_path):
-    flatbuffer = (released.release / "tiny_person.tflite").read_bytes()
+    flatbuffer = (released.release / "tiny_person_micro.tflite").read_bytes()
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-I", released.release]
     compiled = tmp_path / "model.o"
     source = released.release / "tiny_person_model_data.cc"
@@ -224,6 +233,16 @@ def test_release_int8_metrics_measured_again_are_those_of_the_manifest(released,
     assert found["examples"] == len(labels)
     assert found["accuracy"] == pytest.approx(np.mean((scores[:, 1] > scores[:, 0]) == labels))
     assert found["auc"] == pytest.approx(pairwise_auc(scores[:, 1], labels))
+    assert np.sum(found["confusion"]) == len(labels)
+    assert found["labels"]["person"]["recall"]["value"] == pytest.approx(
+        np.mean((scores[:, 1] > scores[:, 0])[labels == 1])
+    )
+    sizes = Counter({name: rate["images"] for name, rate in found["slices"].items()})
+    assert sizes == Counter(outcome_slices(released))
+    point = released.manifest["operating_point"]
+    rates = point["rates"]["eval"]
+    assert rates["recall"]["value"] == pytest.approx(np.mean(scores[labels == 1, 1] >= point["code"]))
+    assert rates["false_alarms"]["value"] == pytest.approx(np.mean(scores[labels == 0, 1] >= point["code"]))
 
 
 def test_release_saved_model_serves_examples_as_the_evaluator_measured(tf, released, raw_eval, eval_rasters):
@@ -289,10 +308,12 @@ def test_releases_verify_counts_the_files_and_asks_the_golden_vectors_again(rele
 
 
 def test_inspect_released_flatbuffer_says_what_the_manifest_says(released, vww):
-    code, stdout, _ = vww("inspect", "--json", released.release / "tiny_person.tflite")
+    code, stdout, _ = vww("inspect", "--json", released.release / "tiny_person_micro.tflite")
     report, footprint = json.loads(stdout), released.manifest["footprint"]
     assert code == 0
     assert report["flatbuffer_bytes"] == footprint["flatbuffer_bytes"]
+    assert (released.release / "tiny_person.tflite").stat().st_size == footprint["portable_bytes"]
+    assert report["tflm"]["arena"]["shares"] == footprint["arena_shares"]
     assert report["macs"] == footprint["macs"]
     assert report["tflm"]["arena"]["total_bytes"] == footprint["arena_total_bytes"]
     assert report["inputs"] == [released.manifest["input"]]

@@ -147,3 +147,46 @@ def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
         for name, column in columns.items()
     }
     return TransformGraph(str(root / "graph"), outputs)
+
+
+@pytest.fixture(scope="session")
+def echo_model() -> Callable[..., bytes]:
+    """Builds an int8 flatbuffer [1, n] of one operator: RESHAPE, so that it answers its input."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    def tensor(name: bytes, shape: list[int], scale: float, zero_point: int) -> Any:
+        made = schema.TensorT()
+        made.name, made.shape, made.type, made.buffer = name, shape, schema.TensorType.INT8, 0
+        made.quantization = schema.QuantizationParametersT()
+        made.quantization.scale, made.quantization.zeroPoint = [scale], [zero_point]
+        return made
+
+    def build(
+        values: int, *, scale: float, zero_point: int, op: str = "RESHAPE", input_scale: float | None = None
+    ) -> bytes:
+        model, graph, operator, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
+        model.version, model.buffers = 3, [schema.BufferT()]
+        code.version, code.builtinCode = 1, getattr(schema.BuiltinOperator, op)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0], [1]
+        options = {"RESHAPE": schema.ReshapeOptionsT, "SOFTMAX": schema.SoftmaxOptionsT}.get(op)
+        if options is not None:
+            operator.builtinOptions = options()
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options.__name__.removesuffix("T"))
+        if op == "RESHAPE":
+            operator.builtinOptions.newShape = [1, values]
+        elif op == "SOFTMAX":
+            operator.builtinOptions.beta = 1.0
+        shape = [1, values]
+        graph.tensors = [
+            tensor(b"in", shape, scale if input_scale is None else input_scale, zero_point),
+            tensor(b"out", shape, scale, zero_point),
+        ]
+        graph.inputs, graph.outputs, graph.operators = [0], [1], [operator]
+        model.operatorCodes, model.subgraphs = [code], [graph]
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    return build

@@ -6,8 +6,9 @@ from pathlib import Path
 import jinja2
 
 from components.features import SPLITS
-from components.intervals import Interval, wilson_interval
-from components.pusher.manifest import Manifest, Metrics
+from components.intervals import Interval
+from components.pusher.manifest import Manifest
+from components.quantization.quality import Quality
 
 _TEMPLATE = "model_card.md.jinja"
 
@@ -18,10 +19,10 @@ def render_model_card(manifest: Manifest) -> str:
     return template.render(release=manifest, splits=SPLITS, measured=_measured(manifest))
 
 
-def _measured(manifest: Manifest) -> list[tuple[str, Metrics, Interval]]:
+def _measured(manifest: Manifest) -> list[tuple[str, Quality, Interval]]:
     """Every measurement: the model and the split, the metrics, and the 95 % interval of the accuracy."""
     return [
-        (f"{kind}, {split}", metrics[split], wilson_interval(metrics[split].accuracy, metrics[split].examples))
+        (f"{kind}, {split}", metrics[split], metrics[split].accuracy_interval)
         for kind, metrics in (("float", manifest.float_metrics), ("int8", manifest.int8_metrics))
         for split in SPLITS
         if split in metrics

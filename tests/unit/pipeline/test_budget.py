@@ -102,5 +102,6 @@ def test_run_budget_process_that_dies_says_how_and_its_last_words(monkeypatch, t
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     (tmp_path / "python").write_text("#!/bin/sh\necho 'last words' >&2\nkill -9 $$\n")
     (tmp_path / "python").chmod(0o755)
+    config = read_config(str(DEMO))
     with pytest.raises(PipelineError, match=r"without a word \(SIGKILL\): last words"), RunView() as view:
-        run_budget(budget_job(read_config(str(DEMO)), 2), view)
+        run_budget(budget_job(config, 2, config.gates.int8.device_budget), view)

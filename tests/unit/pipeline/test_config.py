@@ -112,7 +112,7 @@ def test_read_config_odd_yaml_is_refused_without_a_trace(refuse, text):
         ("trainer.augmentation=[{name: shift, max_shift: 1}]", "trainer.augmentation.0.max_shift: unknown key; "),
         ("gates.float.min_acuracy=0.5", "gates.float.min_acuracy: unknown key; did you mean min_accuracy"),
         ("gates.float_.min_accuracy=0.5", "gates.float_: unknown key; did you mean float?"),
-        ("gates.int8.zzz=1", "gates.int8.zzz: unknown key; expected one of: max_flatbuffer_bytes, max_arena_bytes,"),
+        ("gates.int8.zzz=1", "gates.int8.zzz: unknown key; expected one of: device, max_flatbuffer_bytes,"),
         ("data.image=x", "data.image: unknown key; did you mean images?"),
         ("run.rot=x", "run.rot: unknown key; did you mean root?"),
         ("transform.size=96", "transform.size: unknown key; "),
@@ -379,7 +379,7 @@ def test_to_yaml_read_again_is_the_same_config(read, overrides):
 def test_to_yaml_names_sections_as_the_file_does(read):
     tree = yaml.safe_load(read().to_yaml())
     assert list(tree) == ["name", "run", "data", "transform", "trainer", "tuner", "gates", "release"]
-    assert list(tree["gates"]) == ["data", "float", "int8"]
+    assert list(tree["gates"]) == ["on", "data", "float", "int8"]
     assert tree["trainer"]["alpha"] == 0.25
 
 

@@ -23,7 +23,6 @@ from components.pusher.manifest import (
     GoldenRecord,
     LabelRuleId,
     Manifest,
-    Metrics,
     ParityRecord,
     RunRecord,
 )
@@ -44,6 +43,9 @@ from components.pusher.stores import open_store
 from components.quantization.contracts import TensorContract
 from components.quantization.golden import Golden
 from components.quantization.inspect import OpUse
+from components.quantization.operating_point import OperatingPoint, measure_rates
+from components.quantization.quality import measure_loss, measure_quality
+from components.quantization.tflm import ArenaShare
 from components.verdicts import Comparison, Gate
 from tests.faults.emulator import start_emulator
 from tests.faults.proxy import Proxy, start_proxy
@@ -62,7 +64,14 @@ PAYLOAD = {
 
 
 def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Manifest:
-    metrics = {"eval": Metrics(examples=200, accuracy=0.925, auc=0.97)}
+    labels = np.arange(200) % 2
+    says_person = np.where(np.arange(200) < 15, 1 - labels, labels)  # 15 of 200 are wrong
+    scores = np.where(says_person == 1, 0.9, 0.2) + np.arange(200) / 10_000
+    probabilities = np.stack([1 - scores, scores], axis=1)
+    names = ("not-person", "person")
+    slices = np.where(labels == 1, "over_10%", "none").tolist()
+    metrics = {"eval": measure_quality(probabilities, labels, names, slices)}
+    rates = measure_rates(np.where(says_person == 1, 100, -100).astype(np.int8), labels == 1, 1)
     return Manifest(
         model=model,
         version=version,
@@ -86,12 +95,20 @@ def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Man
         pixel_contract="q = p - 128",
         float_metrics=metrics,
         int8_metrics=metrics,
+        quantization_loss=measure_loss(probabilities, probabilities, labels),
+        operating_point=OperatingPoint(
+            label="person", index=1, max_false_alarm_rate=None, code=1, threshold=129 / 256, rates={"eval": rates}
+        ),
         gates=(Gate(name="gates.int8.min_accuracy", comparison=Comparison.AT_LEAST, limit=0.9, value=0.925),),
         footprint=Footprint(
             flatbuffer_bytes=10240,
+            portable_bytes=13312,
             arena_total_bytes=80000,
             arena_head_bytes=55296,
             arena_tail_bytes=24704,
+            arena_shares=(
+                ArenaShare(name="Persistent buffer data", used_bytes=24304, requested_bytes=24272, count=88),
+            ),
             macs=7157888,
             ops=(OpUse(name="CONV_2D", version=3, count=14),),
         ),

@@ -20,14 +20,20 @@ from components.evaluator.executor import Executor
 from components.example_gen.image_bytes import CheckedImage
 from components.example_gen.image_records import ImageRecord
 from components.example_gen.records import encode_example
-from components.gate_options import FloatGates
+from components.gate_options import DecideOn, FloatGates
+from components.intervals import auc_interval, wilson_interval
 from components.pusher.float_verdict import Evaluation, float_gates, read_evaluation
-from components.pusher.manifest import Metrics
+from components.quantization.quality import Metrics
 from components.verdicts import Verdict
 from pipeline.gates import eval_config
 
 COUNT = 200
 BUCKETS = ("under_0.5%", "0.5%_to_2%", "2%_to_10%", "over_10%")
+
+
+def point_gates(found, limits, images_of_labels=(COUNT // 2, COUNT // 2)):
+    """What the Evaluator decides by, too."""
+    return float_gates(found, limits, DecideOn.POINT, images_of_labels)
 
 
 def encode(number, width, height, label, bucket):
@@ -209,7 +215,7 @@ def test_evaluator_and_float_gates_agree(run, blessed, request):
         "worse": FloatGates(min_accuracy=0.85, max_accuracy_drop=0.025),
     }[run]
     assert result.blessed is blessed
-    assert Verdict(gates=float_gates(result.evaluation, limits)).passed is blessed
+    assert Verdict(gates=point_gates(result.evaluation, limits)).passed is blessed
 
 
 def test_evaluation_holds_loss_precision_and_recall_too(first, split):
@@ -311,8 +317,8 @@ def test_evaluator_and_float_gates_agree_on_three_labels(three_passed, three_lab
     refusing = FloatGates(min_accuracy=0.5, min_auc=round(three.auc() + 0.01, 3))
     refused = three_label_node.run("refused", refusing, baseline="nothing")
     assert (passed.blessed, refused.blessed) == (True, False)
-    assert Verdict(gates=float_gates(passed.evaluation, limits)).passed
-    failed = [gate.name for gate in float_gates(refused.evaluation, refusing) if not gate.passed]
+    assert Verdict(gates=point_gates(passed.evaluation, limits, (50, 50, 50))).passed
+    failed = [gate.name for gate in point_gates(refused.evaluation, refusing, (50, 50, 50)) if not gate.passed]
     assert failed == ["gates.float.min_auc"]
 
 
@@ -325,7 +331,7 @@ def evaluation(*, accuracy=0.9, auc=0.95, change=None):
 
 def test_float_gates_name_the_config_path_limit_and_value():
     limits = FloatGates(min_accuracy=0.8, min_auc=0.94, max_accuracy_drop=0.02)
-    gates = float_gates(evaluation(change=-0.01), limits)
+    gates = point_gates(evaluation(change=-0.01), limits)
     assert [(gate.name, gate.comparison.value, gate.limit, gate.value) for gate in gates] == [
         ("gates.float.min_accuracy", ">=", 0.8, 0.9),
         ("gates.float.min_auc", ">=", 0.94, 0.95),
@@ -335,23 +341,38 @@ def test_float_gates_name_the_config_path_limit_and_value():
 
 def test_float_gates_that_ask_nothing_are_left_out():
     limits = FloatGates(min_accuracy=0.8, max_accuracy_drop=None)
-    assert [gate.name for gate in float_gates(evaluation(change=-0.5), limits)] == ["gates.float.min_accuracy"]
+    assert [gate.name for gate in point_gates(evaluation(change=-0.5), limits)] == ["gates.float.min_accuracy"]
 
 
 def test_float_gates_first_release_has_no_drop():
     limits = FloatGates(min_accuracy=0.8, max_accuracy_drop=0.02)
-    assert [gate.name for gate in float_gates(evaluation(), limits)] == ["gates.float.min_accuracy"]
+    assert [gate.name for gate in point_gates(evaluation(), limits)] == ["gates.float.min_accuracy"]
 
 
 def test_float_gates_auc_without_a_value_does_not_pass():
     limits = FloatGates(min_accuracy=0.8, min_auc=0.9)
-    assert not Verdict(gates=float_gates(evaluation(auc=None), limits)).passed
+    assert not Verdict(gates=point_gates(evaluation(auc=None), limits)).passed
+
+
+def test_float_gates_on_the_lower_bound_name_what_was_measured():
+    limits = FloatGates(min_accuracy=0.87, min_auc=0.94, max_accuracy_drop=0.02)
+    accuracy, auc, drop = float_gates(evaluation(change=-0.02), limits, DecideOn.LOWER_BOUND, (100, 100))
+    assert (accuracy.measured, accuracy.passed) == (0.9, False)
+    assert accuracy.value == pytest.approx(wilson_interval(0.9, 200)[0])
+    assert (auc.measured, auc.passed) == (0.95, False)
+    assert auc.value == pytest.approx(auc_interval(0.95, (100, 100))[0])
+    assert (drop.value, drop.measured, drop.passed) == (0.02, None, True)  # nothing but the two accuracies is known
+
+
+def test_float_gates_auc_without_a_value_has_no_bound_either():
+    limits = FloatGates(min_accuracy=0.0, min_auc=0.0)
+    assert not Verdict(gates=float_gates(evaluation(auc=None), limits, DecideOn.LOWER_BOUND, (0, 200))).passed
 
 
 @pytest.mark.parametrize("change", [0.0, 0.05, -0.02, 0.95 - 0.97])
 def test_float_gates_better_equal_or_a_drop_of_the_limit_pass(change):
     limits = FloatGates(min_accuracy=0.8, max_accuracy_drop=0.02)
-    assert Verdict(gates=float_gates(evaluation(change=change), limits)).passed
+    assert Verdict(gates=point_gates(evaluation(change=change), limits)).passed
 
 
 # The Evaluator's config.

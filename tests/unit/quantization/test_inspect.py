@@ -55,7 +55,8 @@ def test_inspect_mlperf_models_same_macs_in_int8_and_float(shared_model):
 def test_inspect_one_operator_counts_macs_by_its_layout(model_spec, op, shapes, macs):
     report = inspect_flatbuffer(model_spec(op, *shapes))
     assert report.macs == macs
-    assert [layer.output_shape for layer in report.layers] == ([shapes[-1]] if macs else [])
+    (layer,) = report.layers
+    assert (layer.output_shape, layer.macs) == (shapes[-1], macs)
 
 
 def test_inspect_unknown_batch_counts_as_one(model_spec):
@@ -108,3 +109,20 @@ def test_inspect_metadata_is_no_weight(reshape_model):
 def test_inspect_report_survives_json(shared_model):
     report = inspect_flatbuffer(shared_model("person_detect"))
     assert type(report).from_json(report.to_json()) == report
+
+
+def test_inspect_layers_hold_the_weights_and_the_activations_of_every_operator(shared_model):
+    report = inspect_flatbuffer(shared_model("person_detect"))
+    assert len(report.layers) == 31
+    assert sum(layer.weight_bytes for layer in report.layers) == report.weight_bytes == 218_928
+    first = report.layers[0]
+    assert (first.op, first.output_shape, first.output_bytes) == ("DEPTHWISE_CONV_2D", (1, 48, 48, 8), 48 * 48 * 8)
+    assert first.weight_bytes == 3 * 3 * 8 + 4 * 8
+    assert (report.layers[-1].op, report.layers[-1].macs, report.layers[-1].output_bytes) == ("SOFTMAX", 0, 2)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("FLOAT32", 40), ("INT16", 20), ("BOOL", 10), ("STRING", 0)])
+def test_inspect_output_bytes_follow_from_the_type(reshape_model, dtype, size):
+    spec = reshape_model()
+    spec.tensors[2].dtype, spec.tensors[2].shape = dtype, (1, 10)
+    assert inspect_flatbuffer(spec.build()).layers[0].output_bytes == size

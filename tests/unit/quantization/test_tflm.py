@@ -12,7 +12,7 @@ import pytest
 from components.errors import ModelError, StorageError
 from components.quantization.compare import compare_outputs
 from components.quantization.reference import run_reference
-from components.quantization.tflm import ArenaUse, _signal_name, run_under_tflm
+from components.quantization.tflm import ArenaShare, _signal_name, run_under_tflm
 
 LIMIT_S = 60
 
@@ -29,7 +29,7 @@ def test_run_under_tflm_without_images_reports_the_arena(shared_model, name, are
     run = run_under_tflm(shared_model(name), None, time_limit_s=LIMIT_S)
     assert run.failure is None
     assert run.outputs is None
-    assert run.arena == ArenaUse(total_bytes=arena[0], head_bytes=arena[1], tail_bytes=arena[2])
+    assert (run.arena.total_bytes, run.arena.head_bytes, run.arena.tail_bytes) == arena
 
 
 def test_run_under_tflm_agrees_with_the_reference_interpreter(shared_model):
@@ -92,15 +92,61 @@ def test_run_under_tflm_damaged_flatbuffer_starts_no_child(monkeypatch):
         run_under_tflm(b"", None, time_limit_s=LIMIT_S)
 
 
-def test_run_under_tflm_time_limit_kills_the_child(shared_model):
-    images = np.zeros((5_000, 96, 96, 1), np.int8)  # about 50 s
+def test_run_under_tflm_arena_shares_are_those_of_the_tail(shared_model):
+    arena = run_under_tflm(shared_model("person_detect"), None, time_limit_s=LIMIT_S).arena
+    by_name = {share.name: share for share in arena.shares}
+    assert by_name["TfLiteEvalTensor data"] == ArenaShare(
+        name="TfLiteEvalTensor data", used_bytes=2136, requested_bytes=2136, count=89
+    )
+    assert by_name["NodeAndRegistration struct"].count == 31
+    assert 0 < arena.tail_bytes - sum(share.used_bytes for share in arena.shares) < 2_000
+
+
+def test_run_under_tflm_beyond_the_hosts_arena_fails_in_the_interpreters_words(reshape_model):
+    spec = reshape_model()
+    spec.tensors[0].shape = spec.tensors[2].shape = (1, 1 << 29)
+    spec.tensors[1].data = np.array([1, 1 << 29], "<i4").tobytes()
+    run = run_under_tflm(spec.build(), None, time_limit_s=LIMIT_S)
+    assert "Failed to" in run.failure
+    assert "AllocateTensors" in run.failure or "allocat" in run.failure
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_run_under_tflm_many_images_are_shared_and_answered_in_order(reshape_model, monkeypatch, processes):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processes)))
+    images = np.random.default_rng(0).integers(-128, 128, (301, 4)).astype(np.int8)
+    seen = []
+    run = run_under_tflm(
+        reshape_model().build(), images, time_limit_s=LIMIT_S, on_progress=lambda *pair: seen.append(pair)
+    )
+    np.testing.assert_array_equal(run.outputs, images)
+    assert seen[-1] == (301, 301)
+
+
+def test_run_under_tflm_time_limit_kills_the_children(reshape_model):
     others = _children(os.getpid())  # of earlier tests
     start = time.monotonic()
-    run = run_under_tflm(shared_model("person_detect"), images, time_limit_s=1.5)
+    run = run_under_tflm(reshape_model().build(), np.zeros((500, 4), np.int8), time_limit_s=0.05)  # not even started
     assert time.monotonic() - start < 10
-    assert run.failure == "not finished within 1.5 s"
+    assert run.failure == "no answer within 0.05 s"
     assert run.outputs is None
     assert _children(os.getpid()) == others
+
+
+def test_run_under_tflm_is_hung_once_no_image_is_finished_any_more(shared_model):
+    stopped = []
+    others = _children(os.getpid())
+
+    def stop(done, total):
+        if done > 5 and not stopped:
+            stopped.extend(set(_children(os.getpid())) - set(others))
+            for child in stopped:
+                os.kill(child, signal.SIGSTOP)
+
+    images = np.zeros((5_000, 96, 96, 1), np.int8)
+    run = run_under_tflm(shared_model("person_detect"), images, time_limit_s=10, on_progress=stop)
+    assert stopped
+    assert run.failure == "no answer within 10 s"
 
 
 def test_run_under_tflm_interrupted_kills_the_child(shared_model):
@@ -144,15 +190,16 @@ def test_run_under_tflm_killed_parent_takes_the_child_along(shared_model, tmp_pa
     try:
         while int(parent.stdout.readline()) == 0:
             pass
-        (child,) = _children(parent.pid)
+        children = _children(parent.pid)
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         parent.stdout.close()
     deadline = time.monotonic() + 10
-    while _is_running(child) and time.monotonic() < deadline:
+    while any(map(_is_running, children)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _is_running(child)
+    assert children
+    assert not any(map(_is_running, children))
     assert list(tmp_path.iterdir()) == [program]
 
 

@@ -13,7 +13,7 @@ REPORT = FlatbufferReport(
     flatbuffer_bytes=300_000, weight_bytes=1, schema_version=3, description="", subgraphs=1, tensors=1, ops=(),
     inputs=(), outputs=(), macs=7_000_000, layers=(),
 )  # fmt: skip
-ARENA = ArenaUse(total_bytes=85_000, head_bytes=55_000, tail_bytes=30_000)
+ARENA = ArenaUse(total_bytes=85_000, head_bytes=55_000, tail_bytes=30_000, shares=())
 NO_LIMITS = DeviceBudget(max_flatbuffer_bytes=None, max_arena_bytes=None)
 SMALLER = Estimate(alpha=0.25, side=64, flatbuffer_bytes=300_000, arena_bytes=50_000, macs=3_000_000)
 
@@ -47,7 +47,7 @@ def test_budget_gates_pass_at_the_limit_and_refuse_one_above_it(key, below):
 
 
 def test_budget_gates_refuse_an_arena_that_could_not_be_measured():
-    flatbuffer, arena = budget_gates(REPORT, None, DeviceBudget())
+    flatbuffer, arena = budget_gates(REPORT, None, DeviceBudget(max_flatbuffer_bytes=300_000))
     assert flatbuffer.passed
     assert not arena.passed
 

@@ -5,8 +5,10 @@ import pytest
 from components.dataset import DatasetSummary
 from components.drift import Drift
 from components.errors import StorageError
-from components.pusher.manifest import Footprint, Metrics
+from components.intervals import wilson_interval
+from components.pusher.manifest import Footprint
 from components.pusher.outcome import Outcome
+from components.quantization.quality import Metrics, Quality
 from components.verdicts import Comparison, Gate, Verdict
 from pipeline.sweep.results import PointResult, PointRow, Status, compare, measured, read_result
 
@@ -32,6 +34,14 @@ def make_row(label):
     return PointRow(label=label, values={}, status=Status.WAITING, folder=label, command=f"vww run --set {label}")
 
 
+def make_quality(accuracy):
+    interval = wilson_interval(accuracy, 100)
+    return Quality(
+        examples=100, accuracy=accuracy, accuracy_interval=interval, auc=0.9, auc_interval=None, confusion=(),
+        labels={}, slices={},
+    )  # fmt: skip
+
+
 def make_result(accuracy=0.8, arena=1000, flash=2000, *, limit=0.5, int8=True):
     gate = Gate(name="gates.int8.min_accuracy", comparison=Comparison.AT_LEAST, limit=limit, value=accuracy)
     outcome = Outcome(
@@ -39,9 +49,16 @@ def make_result(accuracy=0.8, arena=1000, flash=2000, *, limit=0.5, int8=True):
         drift=Drift(baseline=None, features=()),
         verdict=Verdict(gates=(gate,)),
         float_metrics=Metrics(examples=100, accuracy=0.9, auc=0.95),
-        int8_metrics={"eval": Metrics(examples=100, accuracy=accuracy, auc=0.9)} if int8 else {},
+        int8_metrics={"eval": make_quality(accuracy)} if int8 else {},
         footprint=Footprint(
-            flatbuffer_bytes=flash, arena_total_bytes=arena, arena_head_bytes=1, arena_tail_bytes=1, macs=5, ops=()
+            flatbuffer_bytes=flash,
+            portable_bytes=flash,
+            arena_total_bytes=arena,
+            arena_head_bytes=1,
+            arena_tail_bytes=1,
+            arena_shares=(),
+            macs=5,
+            ops=(),
         )
         if int8
         else None,

@@ -1,0 +1,95 @@
+"""Refuses, before anything is trained, what no model could pass on the images that will judge it."""
+
+from collections.abc import Iterator, Mapping
+
+from components.errors import ConfigError
+from components.gate_options import DecideOn, GateOptions
+from components.intervals import images_for_drop, images_for_share, reachable_auc
+
+
+def check_gates(gates: GateOptions, eval_images: Mapping[str, int]) -> None:
+    """Checks the limits against the eval split.
+
+    Args:
+      gates: the config section.
+      eval_images: images of the eval split by label name, all labels.
+
+    Raises:
+      ConfigError: naming every gate that cannot be passed, or that names no label.
+    """
+    unknown = [label for label in gates.int8.min_recall if label not in eval_images]
+    if unknown:
+        raise ConfigError(
+            f"gates.int8.min_recall names no label of the data: {', '.join(map(repr, unknown))}",
+            expected=f"labels among {', '.join(eval_images)}",
+            hint="--set gates.int8.min_recall={} asks nothing of single labels",
+        )
+    problems = list(_unmeasurable(gates, eval_images))
+    if gates.on is DecideOn.LOWER_BOUND:
+        problems += _unreachable(gates, eval_images)
+    if problems:
+        raise ConfigError(
+            "no model can pass these gates on the eval split: " + "; ".join(problems),
+            expected="limits that the eval split can show to be kept",
+            hint="bring more eval images (data.splits), state other limits, or let the measured figures decide, luck"
+            " and all, with --set gates.on=point; docs/gates.md has the numbers",
+        )
+
+
+def check_operating_point(max_false_alarm_rate: float | None, positive: str | None) -> None:
+    """Checks that there is a label whose false alarms can be counted.
+
+    Raises:
+      ConfigError: if a rate is stated and there is no positive label.
+    """
+    if max_false_alarm_rate is not None and positive is None:
+        raise ConfigError(
+            f"release.max_false_alarm_rate={max_false_alarm_rate:g} has no meaning: no label of the data is positive",
+            expected="one COCO category, whose absence is the other label",
+            hint="leave it out, and compare the scores of the labels",
+        )
+
+
+def _unmeasurable(gates: GateOptions, eval_images: Mapping[str, int]) -> Iterator[str]:
+    empty = [label for label, count in eval_images.items() if count == 0]
+    if not empty:
+        return
+    for name, limit in (("float", gates.float_.min_auc), ("int8", gates.int8.min_auc)):
+        if limit is not None:
+            yield f"gates.{name}.min_auc={limit:g} needs images of every label; there are none of {', '.join(empty)}"
+    for label in gates.int8.min_recall:
+        if label in empty:
+            yield f"gates.int8.min_recall.{label} needs images of {label}, and there are none"
+
+
+def _unreachable(gates: GateOptions, eval_images: Mapping[str, int]) -> Iterator[str]:
+    total = sum(eval_images.values())
+    shares = [
+        ("gates.float.min_accuracy", gates.float_.min_accuracy, total),
+        ("gates.int8.min_accuracy", gates.int8.min_accuracy, total),
+        ("gates.int8.min_agreement", gates.int8.min_agreement, total),
+        *(
+            (f"gates.int8.min_recall.{label}", limit, eval_images[label])
+            for label, limit in gates.int8.min_recall.items()
+        ),
+    ]
+    for name, limit, images in shares:
+        if limit is not None:
+            yield from _too_few(f"{name}={limit:g}", images_for_share(limit), images)
+    drop = gates.int8.max_accuracy_drop
+    yield from _too_few(f"gates.int8.max_accuracy_drop={drop:g}", images_for_drop(drop), total)
+    if min(eval_images.values()) > 0:
+        best = reachable_auc(eval_images)
+        for name, limit in (("float", gates.float_.min_auc), ("int8", gates.int8.min_auc)):
+            if limit is not None and best < limit:
+                yield (
+                    f"gates.{name}.min_auc={limit:g} is more than {best:.4g}, which {total:,} images without a mistake"
+                    " show at 95 %"
+                )
+
+
+def _too_few(gate: str, needed: int | None, images: int) -> Iterator[str]:
+    if needed is None:
+        yield f"{gate} is what no number of images shows at 95 %"
+    elif images < needed:
+        yield f"{gate} takes at least {needed:,} images to show at 95 %, received {images:,}"
