@@ -1,9 +1,9 @@
 import pytest
 
 from components.errors import GateError
-from components.gate_options import DeviceBudget, Int8Gates
+from components.gate_options import DeviceBudget
 from components.quantization.budget import budget_gates
-from components.quantization.inspect import FlatbufferReport
+from components.quantization.inspect import FlatbufferReport, OpUse
 from components.quantization.tflm import ArenaUse
 from components.trainer.budget import Budget, Estimate
 from components.trainer.job import Architecture
@@ -52,9 +52,16 @@ def test_budget_gates_refuse_an_arena_that_could_not_be_measured():
     assert not arena.passed
 
 
-def test_device_budget_of_the_int8_gates_leaves_out_what_training_decides():
-    gates = Int8Gates(min_accuracy=0.9, max_arena_bytes=5, max_flatbuffer_bytes=None, max_macs=7)
-    assert gates.device_budget == DeviceBudget(max_arena_bytes=5, max_flatbuffer_bytes=None, max_macs=7)
+def test_refusal_of_operators_that_are_not_registered_names_them_and_estimates_nothing():
+    report = REPORT.model_copy(update={"ops": (OpUse(name="ADD", version=2, count=3),)})
+    limits = NO_LIMITS.model_copy(update={"allowed_ops": ("CONV_2D",)})
+    budget = make_budget(NO_LIMITS).model_copy(
+        update={"verdict": Verdict(gates=budget_gates(report, ARENA, limits)), "report": report}
+    )
+    message = refusal(budget)
+    assert "gates.int8.allowed_ops: not registered: ADD" in message
+    assert "register them in the firmware" in message
+    assert "estimated" not in message
 
 
 def test_refusal_names_the_limit_the_excess_and_what_would_fit():
