@@ -24,6 +24,7 @@ IN_WORDS = {
     "release.uri": ("`releases` below `run.root`", None),
     "release.trusted_keys": ("`[]`", ()),
     "data.licenses": ("`[]`", ()),
+    "gates.int8.min_recall": ("`{}`", {}),
     "data.category": ("`person`", None),
     "data.label_rule": ("`slim`", None),
     "data.splits": ("0.8 train, 0.2 eval", None),
