@@ -86,7 +86,7 @@ def stage_release(
         ops=report.ops,
         labels=dataset.label_names,
         positive=dataset.positive,
-        operating_point=None,
+        operating_point=judgement.operating_point,
         input=report.inputs[0],
         output=report.outputs[0],
         golden=golden,
