@@ -19,7 +19,7 @@ from components.features import EVAL
 from components.pusher.channels import Channel
 from components.pusher.gate_reach import check_gates, check_operating_point
 from components.pusher.outcome import Outcome
-from components.pusher.provenance.trust import check_keys, check_provenance
+from components.pusher.provenance.trust import check_baseline, check_keys
 from components.pusher.stores import open_store
 from components.trainer.weights_file import fingerprint_weights
 from pipeline.code_version import code_version
@@ -54,7 +54,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
     store.check_usable(config.name)
     released_version = store.channels(config.name).held(Channel.STAGING)
     if trusted and released_version is not None:
-        check_provenance(store, store.read_manifest(config.name, released_version), trusted)
+        check_baseline(store, store.read_manifest(config.name, released_version), trusted)
     request = RunRequest(
         config=config,
         run_id=worker.run_id,

@@ -72,6 +72,7 @@ def test_publish_under_another_version_is_refused(store, stage):
         (("labels.txt", b"changed\n"), "labels.txt has 8 bytes instead of the manifest's 18"),
         (("labels.txt", b"not-person\nperson!"), "labels.txt has sha256"),
         (("labels.txt", None), "labels.txt is missing"),
+        (("provenance.json", None), "provenance.json is missing"),
         (("saved_model/extra.pb", b"x"), "saved_model/extra.pb is not in the manifest"),
         ((MANIFEST_NAME, b"{"), "is no JSON"),
         ((MANIFEST_NAME, b'{"format_version": %d}' % (FORMAT_VERSION + 1)), f"format_version={FORMAT_VERSION + 1}"),
@@ -193,3 +194,18 @@ def test_check_usable_foreign_file_in_model_folder_is_named(store, tamper):
 def test_open_store_other_uri_is_refused(uri):
     with pytest.raises(ConfigError, match=r"release\.uri="):
         open_store(uri)
+
+
+def test_publish_staged_release_without_its_statement_is_refused(store, stage):
+    staged = stage()
+    (staged.folder / "provenance.json").unlink()
+    with pytest.raises(ReleaseError, match=r"provenance\.json is missing"):
+        store.publish(*staged)
+
+
+def test_fetch_brings_the_files_beside_the_manifest(store, stage, tmp_path):
+    staged = stage()
+    store.publish(*staged)
+    manifest = store.fetch(staged.model, staged.version, tmp_path / "fetched")
+    for name in manifest.side_files:
+        assert (tmp_path / "fetched" / name).read_bytes() == (staged.folder / name).read_bytes()

@@ -2,7 +2,7 @@ import pytest
 
 from components.errors import ConfigError, ReleaseError
 from components.pusher.options import ReleaseOptions
-from components.pusher.provenance.trust import check_keys, check_provenance
+from components.pusher.provenance.trust import check_baseline, check_keys
 
 
 def options(signing_key=None, *trusted):
@@ -36,10 +36,10 @@ def test_check_keys_unusable_signing_key_is_refused(tmp_path):
         check_keys(options(tmp_path / "missing"))
 
 
-def test_check_provenance_unsigned_release_under_a_key_is_refused(publish, local_store, key_file, public_key):
+def test_check_baseline_unsigned_release_under_a_key_is_refused(publish, local_store, key_file, public_key):
     with pytest.raises(ReleaseError, match=r"cannot be trusted: it is not signed(.|\n)*signed by key [0-9a-f]{12}"):
-        check_provenance(local_store, publish("a"), (public_key(key_file),))
+        check_baseline(local_store, publish("a"), (public_key(key_file),))
 
 
-def test_check_provenance_signed_release_is_taken(publish, local_store, key_file, other_key_file, public_key):
-    check_provenance(local_store, publish("a", key_file), (public_key(other_key_file), public_key(key_file)))
+def test_check_baseline_signed_release_is_taken(publish, local_store, key_file, other_key_file, public_key):
+    check_baseline(local_store, publish("a", key_file), (public_key(other_key_file), public_key(key_file)))
