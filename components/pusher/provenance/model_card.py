@@ -8,6 +8,7 @@ import jinja2
 from components.features import SPLITS
 from components.intervals import Interval
 from components.pusher.manifest import Manifest
+from components.quantization.operating_point import Rate
 from components.quantization.quality import Quality
 
 _TEMPLATE = "model_card.md.jinja"
@@ -19,13 +20,13 @@ def render_model_card(manifest: Manifest) -> str:
     return template.render(release=manifest, splits=SPLITS, measured=_measured(manifest))
 
 
-def _measured(manifest: Manifest) -> list[tuple[str, Quality, Interval]]:
-    """Every measurement: the model and the split, the metrics, and the 95 % interval of the accuracy."""
+def _measured(manifest: Manifest) -> list[tuple[str, Quality]]:
+    """Every measurement, with the model and the split that it was made on."""
     return [
-        (f"{kind}, {split}", metrics[split], metrics[split].accuracy_interval)
-        for kind, metrics in (("float", manifest.float_metrics), ("int8", manifest.int8_metrics))
+        (f"{kind}, {split}", quality[split])
+        for kind, quality in (("float", manifest.float_metrics), ("int8", manifest.int8_metrics))
         for split in SPLITS
-        if split in metrics
+        if split in quality
     ]
 
 
@@ -39,7 +40,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(cell=_cell, count=_count, figure=_figure, share=_share)
+    environment.filters.update(cell=_cell, count=_count, figure=_figure, share=_share, interval=_interval, rate=_rate)
     return environment
 
 
@@ -58,5 +59,13 @@ def _figure(value: float | None) -> str:
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _share(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _interval(bounds: Interval) -> str:
+    return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+
+
+def _rate(rate: Rate | None) -> str:
+    return "-" if rate is None else f"{_share(rate.value)} ({_interval(rate.interval)})"

@@ -15,11 +15,15 @@ def test_model_card_of_equal_manifests_is_the_same(manifest):
 
 def test_model_card_of_no_positive_label_speaks_of_all(manifest):
     images = {"train": {"cat": 3, "dog|": 4, "none": 5}}
+    quality = manifest.int8_metrics["eval"]
+    of_labels = dict.fromkeys(("none", "cat", "dog|"), quality.labels["person"])
     card = render_model_card(
         manifest.model_copy(
             update={
                 "labels": ("none", "cat", "dog|"),
                 "positive": None,
+                "operating_point": None,
+                "int8_metrics": {"eval": quality.model_copy(update={"labels": of_labels})},
                 "dataset": manifest.dataset.model_copy(update={"images": images, "licenses": ()}),
             }
         )
@@ -27,6 +31,8 @@ def test_model_card_of_no_positive_label_speaks_of_all(manifest):
     assert "(none, cat, dog\\|)" in card
     assert "| train | 12 | 5 | 3 | 4 |" in card
     assert "To tell which of the labels" in card
+    assert "| dog\\| | 0.930 (" in card
+    assert "Operating point" not in card
     assert "Licences: not stated" in card
 
 
@@ -60,3 +66,18 @@ def test_model_card_signed_release_says_by_which_key(manifest):
     card = render_model_card(manifest.model_copy(update={"signing_key_id": "abcdef012345" + "0" * 52}))
     assert "its signature by the key `abcdef012345`" in card
     assert "--key PUBLIC_KEY" in card
+
+
+def test_model_card_operating_point_says_what_it_was_chosen_for(manifest):
+    point = manifest.operating_point.model_copy(update={"max_false_alarm_rate": 0.05})
+    card = render_model_card(manifest.model_copy(update={"operating_point": point}))
+    assert (
+        "Report person from a score of 0.504 on (int8 code 1), chosen on eval for at most 0.050 false alarms." in card
+    )
+    assert "| eval | 0.080 (0.041 to 0.150) | 0.930 (0.863 to 0.966) |" in card
+
+
+def test_model_card_gate_on_a_bound_shows_what_was_measured(manifest):
+    gate = manifest.gates[0].model_copy(update={"value": 0.91, "measured": 0.925})
+    card = render_model_card(manifest.model_copy(update={"gates": (gate,)}))
+    assert "| 0.91, the bound of 0.925 | passed |" in card
