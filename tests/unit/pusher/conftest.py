@@ -145,21 +145,24 @@ def stage(tmp_path: Path) -> Callable[..., Staged]:
     """Stages PAYLOAD, with `mark` as the content of one more file so that versions differ."""
 
     def stage_payload(mark: str = "", model: str = MODEL, payload: dict[str, bytes] = PAYLOAD) -> Staged:
-        folder = tmp_path / f"staged-{uuid.uuid4().hex}"
-        for path, content in {**CONFIG, **payload, "mark.txt": mark.encode()}.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
-        files = hash_files(folder)
-        version = release_version(files)
-        staged = make_manifest(model, files, version)
-        (folder / MANIFEST_NAME).write_text(staged.to_json())
-        for name in (MODEL_CARD_NAME, SBOM_NAME):
-            (folder / name).write_text(f"{name} of {version}\n")
-        beside = {name: hash_file(folder / name) for name in (MANIFEST_NAME, MODEL_CARD_NAME, SBOM_NAME)}
-        (folder / STATEMENT_NAME).write_bytes(render_statement(staged, beside))
-        return Staged(model, version, folder)
+        return stage_release(tmp_path / f"staged-{uuid.uuid4().hex}", mark, model, payload)
 
     return stage_payload
+
+
+def stage_release(folder: Path, mark: str, model: str, payload: dict[str, bytes] = PAYLOAD) -> Staged:
+    for path, content in {**CONFIG, **payload, "mark.txt": mark.encode()}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    files = hash_files(folder)
+    version = release_version(files)
+    staged = make_manifest(model, files, version)
+    (folder / MANIFEST_NAME).write_text(staged.to_json())
+    for name in (MODEL_CARD_NAME, SBOM_NAME):
+        (folder / name).write_text(f"{name} of {version}\n")
+    beside = {name: hash_file(folder / name) for name in (MANIFEST_NAME, MODEL_CARD_NAME, SBOM_NAME)}
+    (folder / STATEMENT_NAME).write_bytes(render_statement(staged, beside))
+    return Staged(model, version, folder)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from components.errors import ReleaseError, StorageError
 from components.pusher import gcs_store
 from components.pusher.channels import Channel
 from components.pusher.stores import open_store
-from tests.faults.proxy import STAGES
+from tests.faults.proxy import KINDS, STAGES
+from tests.faults.store import run_rounds
 
 
 @pytest.fixture
@@ -230,3 +231,14 @@ def test_missing_credentials_are_named_with_the_login(monkeypatch, tmp_path):
     with pytest.raises(StorageError, match="no usable Google Cloud credentials") as caught:
         open_store("gs://bucket/prefix")
     assert "application-default login" in (caught.value.hint or "")
+
+
+def test_bad_network_loses_nothing_and_shows_nothing_half_done(
+    bucket_uri, emulator, proxy, stage, quick_retries, tmp_path
+):
+    # quick_retries, so that what the rounds set is set back; `python -m tests.faults.store` runs more of them.
+    releases = (stage("old"), stage("new"))
+    counts = run_rounds(proxy, emulator, bucket_uri.removeprefix("gs://"), releases, 8, tmp_path / "out", seed=0)
+    print(dict(counts))
+    assert counts["calls that failed"] > 2
+    assert all(counts[kind] for kind in KINDS[:-1])
