@@ -47,14 +47,14 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
     started_utc = utc_now()
     trusted = check_keys(config.release)
     initial_weights_sha256 = fingerprint_weights(config.trainer, config.transform.side)
-    plan = look_at_data(config, view)
-    check_gates(config.gates, dict(zip(plan.label_names, plan.counts[EVAL], strict=True)))
-    check_operating_point(config.release.max_false_alarm_rate, plan.positive)
     store = open_store(config.release_uri)
     store.check_usable(config.name)
     released_version = store.channels(config.name).held(Channel.STAGING)
     if trusted and released_version is not None:
         check_baseline(store, store.read_manifest(config.name, released_version), trusted)
+    plan = look_at_data(config, view)
+    check_gates(config.gates, dict(zip(plan.label_names, plan.counts[EVAL], strict=True)))
+    check_operating_point(config.release.max_false_alarm_rate, plan.positive)
     request = RunRequest(
         config=config,
         run_id=worker.run_id,
