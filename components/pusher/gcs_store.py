@@ -2,8 +2,11 @@
 
     gs://<bucket>/<prefix>/<model>/channels.json
     gs://<bucket>/<prefix>/<model>/<version>/...
+    gs://<bucket>/<prefix>/<model>/<version>/beside-<12 digits of the manifest's sha256>/provenance.json ...
 
 Objects are atomic but folders are not, so a release is there from the moment its manifest is: it is uploaded last.
+Two runs that make the same payload at once have manifests and side files of their own. The first manifest is the
+release's, and by its digest leads to the side files that speak of it, whatever the other run goes on to write.
 Objects of a version without a manifest belong to a publish that is under way, or are what a killed one left. The next
 publish of that version overwrites them, each by compare-and-swap on its generation, so that no sweep and no removal
 that had listed them before can take them away. Any publish sweeps those that are a day old.
@@ -11,6 +14,7 @@ that had listed them before can take them away. Any publish sweeps those that ar
 
 import hashlib
 import http.client
+import io
 import re
 import uuid
 from collections import defaultdict
@@ -52,6 +56,7 @@ from components.pusher.release_store import Release, ReleaseStore, Sink, Stored,
 LEFTOVER_AGE_S = 24 * 3600.0
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_BESIDE = re.compile("beside-[0-9a-f]{12}/")
 _PROBE_NAME = ".write-check"
 _ABSENT = 0  # the generation of an object that is not there
 _WRITER = "vww-writer"
@@ -147,8 +152,11 @@ class GcsStore(ReleaseStore):
             for folder in folders.values():
                 if not folder.is_release and folder.version != version and folder.age_s > LEFTOVER_AGE_S:
                     self.remove(model, folder)
-            for path in (*manifest.files, *manifest.side_files):
+            for path in manifest.files:
                 self._overwrite(self._key(model, version, path), staged_dir / path)
+            beside = _beside((staged_dir / MANIFEST_NAME).read_bytes())
+            for path in manifest.side_files:
+                self._overwrite(self._key(model, version, beside, path), staged_dir / path)
             return self._write(self._key(model, version, MANIFEST_NAME), staged_dir / MANIFEST_NAME, _ABSENT)
 
     def _overwrite(self, key: str, file: Path) -> None:
@@ -220,10 +228,17 @@ class GcsStore(ReleaseStore):
         raise StorageError(f"{self.uri}/{model}/{CHANNELS_NAME} changes again and again", hint="try again")
 
     def _download(self, model: str, version: str, path: str, sink: Sink) -> bool:
+        if path not in SIDE_FILES:
+            return self._download_object(self._key(model, version, path), sink)
+        manifest = io.BytesIO()
+        return self._download_object(self._key(model, version, MANIFEST_NAME), manifest) and self._download_object(
+            self._key(model, version, _beside(manifest.getvalue()), path), sink
+        )
+
+    def _download_object(self, key: str, sink: Sink) -> bool:
         with self._errors():
-            blob = self._bucket.blob(self._key(model, version, path))
             try:
-                blob.download_to_file(sink, checksum="crc32c", retry=_RETRY, timeout=_TIMEOUT_S)
+                self._bucket.blob(key).download_to_file(sink, checksum="crc32c", retry=_RETRY, timeout=_TIMEOUT_S)
             except NotFound:
                 return False
         return True
@@ -234,7 +249,8 @@ class GcsStore(ReleaseStore):
         for blob in self._list(root):
             path = blob.name.removeprefix(root)
             sink = _HashSink()
-            if path not in (MANIFEST_NAME, *SIDE_FILES) and self._download(model, version, path, sink):
+            is_payload = path != MANIFEST_NAME and _BESIDE.match(path) is None
+            if is_payload and self._download_object(blob.name, sink):
                 digests[path] = sink.digest()
         return digests
 
@@ -314,6 +330,11 @@ class _HashSink:
     def digest(self) -> FileDigest:
         """Of everything that was written."""
         return FileDigest(sha256=self._sha256.hexdigest(), size_bytes=self._size_bytes)
+
+
+def _beside(manifest: bytes) -> str:
+    """Name of the folder of the side files that speak of a manifest."""
+    return f"beside-{hashlib.sha256(manifest).hexdigest()[:12]}"
 
 
 def _content_type(key: str) -> str:

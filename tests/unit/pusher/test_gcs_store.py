@@ -13,7 +13,11 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from components.errors import ReleaseError, StorageError
 from components.pusher import gcs_store
 from components.pusher.channels import Channel
+from components.pusher.gcs_store import GcsStore
+from components.pusher.manifest import read_manifest
+from components.pusher.release import MANIFEST_NAME, STATEMENT_NAME
 from components.pusher.stores import open_store
+from components.pusher.verification import find_release_problems
 from tests.faults.proxy import KINDS, STAGES
 from tests.faults.store import run_rounds
 
@@ -242,3 +246,22 @@ def test_bad_network_loses_nothing_and_shows_nothing_half_done(
     print(dict(counts))
     assert counts["calls that failed"] > 2
     assert all(counts[kind] for kind in KINDS[:-1])
+
+
+def test_publish_of_one_payload_by_two_runs_at_once_ends_with_the_files_of_one(bucket_uri, stage, monkeypatch):
+    first, second = stage(), stage()
+    (second.folder / MANIFEST_NAME).write_text(
+        read_manifest(second.folder).model_copy(update={"created_utc": "2030-01-01T00:00:00Z"}).to_json()
+    )
+    (second.folder / STATEMENT_NAME).write_text("of the second run")
+    write = GcsStore._write
+
+    def write_after_the_other(self, key, file, generation):
+        if key.endswith(MANIFEST_NAME) and file.parent == second.folder:
+            assert not open_store(bucket_uri).publish(*first).already_published
+        return write(self, key, file, generation)
+
+    monkeypatch.setattr(GcsStore, "_write", write_after_the_other)
+    store = open_store(bucket_uri)
+    assert store.publish(*second).already_published
+    assert find_release_problems(store, first.model, first.version) == []
