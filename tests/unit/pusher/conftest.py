@@ -32,6 +32,7 @@ from components.pusher.release import (
     MANIFEST_NAME,
     MODEL_CARD_NAME,
     SBOM_NAME,
+    SIDE_FILES,
     STATEMENT_NAME,
     FileDigest,
     hash_file,
@@ -283,7 +284,12 @@ def tamper(store: ReleaseStore) -> Callable[[str, bytes | None], None]:
     def tamper_bucket(path: str, content: bytes | None) -> None:
         from google.cloud.storage import Blob, Client
 
-        blob = Blob.from_uri(f"{store.uri}/{path}", client=Client(project=None))
+        client = Client(project=None)
+        blob = Blob.from_uri(f"{store.uri}/{path}", client=client)
+        if path.count("/") == 2 and path.rpartition("/")[2] in SIDE_FILES:
+            version, _, name = blob.name.rpartition("/")
+            listed = client.list_blobs(blob.bucket.name, prefix=f"{version}/beside-")
+            (blob,) = [found for found in listed if found.name.endswith(f"/{name}")]
         if content is None:
             blob.delete()
         else:
