@@ -10,7 +10,7 @@ from components.pusher.release import Sha256
 
 FILE_IDENTIFIER = b"TFL3"
 _IDENTIFIER_AT = 4  # a flatbuffer starts with the offset of its root table
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _INITIALIZER = re.compile(r"=\s*\{([^{}]*)\}")
 _OCTAL = re.compile(r"0[0-7]+")
 

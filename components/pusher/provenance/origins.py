@@ -88,7 +88,7 @@ def find_origins(what: str, uris: Sequence[str], on_unreadable: Callable[[str], 
     Args:
       what: a file, or 8 to 64 digits of a SHA-256.
       uris: the release stores to look into.
-      on_unreadable: told of every release whose manifest cannot be read; it is passed over.
+      on_unreadable: told of every release that cannot be read; it is passed over.
 
     Raises:
       ConfigError: if it is neither, or if a store's URI is none.
@@ -104,7 +104,7 @@ def find_origins(what: str, uris: Sequence[str], on_unreadable: Callable[[str], 
     found = [(shelved, matches) for shelved in shelf if (matches := _match(shelved, contents))]
     if not found:
         raise ReleaseError(
-            f"no release has {what}, nor what is in it: looked into {len(shelf)} releases in {', '.join(uris)}",
+            f"no release has {what}, nor what is in it; releases looked into: {len(shelf)} in {', '.join(uris)}",
             hint="name other stores with --uri; a file that was changed after its release is another file",
         )
     return tuple(_origin(shelved, matches, shelf) for shelved, matches in found)
@@ -121,18 +121,21 @@ def _read(path: Path) -> bytes:
 
 
 def _take_down(store: ReleaseStore, on_unreadable: Callable[[str], object]) -> Iterator[_Shelved]:
-    """Every release of a store whose manifest can be read."""
+    """Every release of a store that can be read."""
     for release in store.list_releases():
         try:
-            manifest = store.read_manifest(release.model, release.version)
+            yield _shelved(store, store.read_manifest(release.model, release.version))
         except ReleaseError as error:
             on_unreadable(error.message)
-            continue
-        beside = {
-            name: hash_bytes(store.read_file(release.model, release.version, name)).sha256
-            for name in (MANIFEST_NAME, *manifest.side_files)
-        }
-        yield _Shelved(store, manifest, {path: digest.sha256 for path, digest in manifest.files.items()} | beside)
+
+
+def _shelved(store: ReleaseStore, manifest: Manifest) -> _Shelved:
+    payload = {path: digest.sha256 for path, digest in manifest.files.items()}
+    beside = {
+        name: hash_bytes(store.read_file(manifest.model, manifest.version, name)).sha256
+        for name in (MANIFEST_NAME, *manifest.side_files)
+    }
+    return _Shelved(store, manifest, payload | beside)
 
 
 def _flatbuffer_sizes(shelf: Sequence[_Shelved]) -> set[int]:

@@ -497,7 +497,7 @@ def test_vww_run_with_a_key_that_is_not_there_exits_2_before_anything_else(probe
 def test_vww_whence_unknown_digest_exits_1_and_says_where_was_looked(probe, tmp_path):
     answer = probe("whence", "0" * 64, "--uri", tmp_path)
     assert (answer.code, answer.stdout) == (1, "")
-    assert f"looked into 0 releases in {tmp_path}" in answer.stderr
+    assert f"releases looked into: 0 in {tmp_path}" in answer.stderr
 
 
 def test_vww_whence_neither_file_nor_digest_exits_2(probe, tmp_path):

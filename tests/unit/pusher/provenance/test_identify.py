@@ -58,6 +58,10 @@ def test_read_c_arrays_other_initializers_are_passed_over():
     assert list(read_c_arrays(source.encode())) == [b"\x80\x7f"]
 
 
+def test_read_c_arrays_a_million_comments_that_never_end_are_one():
+    assert list(read_c_arrays(b"int a[] = {1};" + b"/*" * 1_000_000)) == [b"\x01"]
+
+
 @given(st.binary(max_size=300))
 def test_find_contents_any_bytes_are_searched_without_an_error(content):
     assert next(find_contents(content, {8})).where == "the whole file"

@@ -86,9 +86,13 @@ def test_find_origins_walks_the_baselines_back(whence, publish):
     assert (origin.version, origin.ancestors) == (third.version, (second.version, first.version))
 
 
-def test_find_origins_damaged_release_is_told_and_passed_over(whence, publish, overwrite, release):
+@pytest.mark.parametrize("name", [MANIFEST_NAME, "provenance.json"])
+def test_find_origins_damaged_release_is_told_and_passed_over(whence, publish, local_store, release, name):
     damaged = publish("b")
-    overwrite(damaged, MANIFEST_NAME, b"{}")
+    file = Path(local_store.release_uri(damaged.model, damaged.version)) / name
+    file.unlink()
+    if name == MANIFEST_NAME:
+        file.write_text("{}")
     origins, unreadable = whence(hashlib.sha256(FLATBUFFER).hexdigest())
     assert matches(origins) == [(release.version, "the digest", "person_detect.tflite")]
     assert len(unreadable) == 1
@@ -105,7 +109,7 @@ def test_find_origins_unknown_file_is_an_error_that_says_where_was_looked(whence
     (tmp_path / "a.tflite").write_bytes(FLATBUFFER[:-1] + b"\0")
     with pytest.raises(ReleaseError) as refusal:
         whence(tmp_path / "a.tflite")
-    refusal.match(f"looked into 1 releases in {local_store.uri}")
+    refusal.match(f"looked into: 1 in {local_store.uri}")
 
 
 @pytest.mark.parametrize("what", ["nowhere.tflite", "0123456", "g" * 64, "0" * 65])
