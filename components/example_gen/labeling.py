@@ -93,10 +93,11 @@ class LabelRule:
         area = "segmentation mask (COCO's `area`)" if given.quantity is Quantity.MASK_AREA else "bounding box"
         objects = f"objects' {area} areas together cover" if given.sums else f"largest object's {area} covers"
         small = "is left out" if given.small_only is SmallOnly.DROP else "counts as one without objects"
+        least = f"{'at least' if given.inclusive else 'more than'} {100 * given.min_area_fraction:.6g} % of the image"
+        crowds = "count" if given.crowds else "do not count"
         return (
-            f"an image has a category's label if its {objects} {'at least' if given.inclusive else 'more than'}"
-            f" {given.min_area_fraction:.6g} of the image; crowd annotations {'' if given.crowds else 'do not '}count;"
-            f" an image with smaller objects only {small}"
+            f"an image has a category's label if its {objects} {least};"
+            f" crowd annotations {crowds}; an image with smaller objects only {small}"
         )
 
     def digest(self) -> str:

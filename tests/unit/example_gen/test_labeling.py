@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from components.example_gen import coco, labeling
 from components.example_gen.image_records import Annotation, ImageRecord, pack_annotations
-from components.example_gen.labeling import LABEL_RULES, NEGATIVE, Quantity, RuleParameters, SmallOnly
+from components.example_gen.labeling import FOLDER_RULE, LABEL_RULES, NEGATIVE, Quantity, RuleParameters, SmallOnly
 from components.example_gen.options import ExampleGenOptions
 
 COCO128 = Path(__file__).resolve().parents[4] / "shared/data/coco128/instances.json"
@@ -432,3 +432,32 @@ def test_label_givers_are_counted_as_the_rule_counts():
 def test_label_givers_of_a_negative_or_of_a_folder_are_none():
     assert not givers("slim", NEGATIVE, thing(50))
     assert not givers(None, 1, thing(5000))
+
+
+@pytest.mark.parametrize(
+    ("rule", "area", "crowds", "small"),
+    [
+        (
+            "slim",
+            "largest object's segmentation mask (COCO's `area`) covers at least 0.5 %",
+            "count",
+            "counts as one without objects",
+        ),
+        ("mlperf", "largest object's bounding box covers more than 2.5 %", "do not count", "is left out"),
+        (
+            "kenning",
+            "objects' bounding box areas together cover more than 0.5 %",
+            "count",
+            "counts as one without objects",
+        ),
+    ],
+)
+def test_label_rule_in_words_says_what_is_compared(rule, area, crowds, small):
+    assert LABEL_RULES[rule].in_words() == (
+        f"an image has a category's label if its {area} of the image;"
+        f" crowd annotations {crowds}; an image with smaller objects only {small}"
+    )
+
+
+def test_label_rule_in_words_of_folders_speaks_of_no_area():
+    assert FOLDER_RULE.in_words() == "the folder that an image lies in is its label"
