@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from components import progress
 from components.errors import PipelineError, VwwError
 from components.options import Options
+from components.pusher.rebuilt import RebuildRequest
 from components.trainer.budget import BudgetJob
 from pipeline.child import Task
 from pipeline.evaluation.report import EvaluationRequest, LayersRequest
@@ -44,11 +45,18 @@ def _layers(request: str) -> Options:
     return compare_layers(LayersRequest.from_json(request))
 
 
+def _rebuild(request: str) -> Options:
+    from components.pusher.rebuild import rebuild_release
+
+    return rebuild_release(RebuildRequest.from_json(request))
+
+
 TASKS: dict[Task, Callable[[str], Options]] = {
     "augment_preview": _augment_preview,
     "budget": _budget,
     "evaluate": _evaluate,
     "layers": _layers,
+    "rebuild": _rebuild,
 }
 
 

@@ -67,6 +67,16 @@ def releases_verify(
     verify_release(uri, model, version, keys=tuple(keys or ()), as_json=as_json)
 
 
+@releases.command("rebuild")
+def releases_rebuild(
+    model: Model, version: Version = Channel.STAGING, uri: Store = DEFAULT_STORE, as_json: AsJson = False
+) -> None:
+    """Convert a release's float model again, with its calibration images, and compare every byte."""
+    from pipeline.rebuild import rebuild
+
+    rebuild(uri, model, version, as_json=as_json)
+
+
 @releases.command("promote")
 def releases_promote(
     model: Model,

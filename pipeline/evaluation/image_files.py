@@ -36,15 +36,21 @@ def read_image_files(folder: Path, shape: tuple[int, int, int], at_most: int) ->
             expected=f"a folder with files of {', '.join(sorted(_SUFFIXES))}, at any depth",
             hint="name another folder with --images",
         )
+    return np.stack([read_image_file(path, shape) for path in paths[:at_most]])
+
+
+def read_image_file(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """One image, uint8 [height, width, channels], as `read_image_files` reads it.
+
+    Raises:
+      DataError: when it cannot be read.
+    """
     height, width, channels = shape
-    rasters = np.empty((min(len(paths), at_most), *shape), np.uint8)
-    for path, raster in zip(paths[:at_most], rasters, strict=True):
-        try:
-            with Image.open(path, formats=("JPEG", "PNG")) as image:
-                resized = image.convert(_MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise DataError(
-                f"{path} cannot be read: {error}", expected="a whole JPEG or PNG file", hint="mend it, or take it out"
-            ) from error
-        raster[...] = np.asarray(resized).reshape(shape)
-    return rasters
+    try:
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
+            resized = image.convert(_MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path} cannot be read: {error}", expected="a whole JPEG or PNG file", hint="mend it, or take it out"
+        ) from error
+    return np.asarray(resized, np.uint8).reshape(shape)
