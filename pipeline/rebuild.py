@@ -31,9 +31,14 @@ def rebuild(uri: str, model: str, what: str, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(found.model_dump_json(indent=2) + "\n")
     else:
-        _print(model, version, found)
-    if not found.is_equal:
-        differing = [file.path for file in found.files if file.differences]
+        print_rebuild(model, version, found)
+    check_rebuild(model, version, found)
+
+
+def check_rebuild(model: str, version: str, found: Rebuild) -> None:
+    """Raises ReleaseError if a file came out otherwise."""
+    differing = [file.path for file in found.files if file.differences]
+    if differing:
         raise ReleaseError(
             f"{model} {version} came out otherwise: {', '.join(differing)}",
             expected="the same bytes from the same SavedModel and calibration images",
@@ -47,7 +52,8 @@ def _hint(found: Rebuild) -> str:
     return "the versions are the same: the processor is left; docs/slimming.md says which were tried"
 
 
-def _print(model: str, version: str, found: Rebuild) -> None:
+def print_rebuild(model: str, version: str, found: Rebuild) -> None:
+    """A row for every file, and for every package of another version."""
     print_table(
         f"{model} {version}, rebuilt",
         ["file", "flatbuffer", "verdict"],

@@ -27,6 +27,7 @@ from pipeline.show_judgement import (
     show_limit,
     show_verdict,
 )
+from pipeline.show_layers import name_worst
 
 _TFLM_TIME_LIMIT_S = 60.0
 
@@ -52,6 +53,8 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
     if outcome.promotion is None:
         sys.stdout.write("Refused: nothing was promoted.\n")
         sys.stdout.writelines(f"  {reason}\n" for reason in outcome.verdict.reasons())
+        if outcome.layer_losses:
+            sys.stdout.write(f"  {name_worst(outcome.layer_losses)}\n")
         sys.stdout.write(
             "  next: train longer or on more images; a limit that is wrong is set with --set gates.…=VALUE\n"
         )

@@ -24,6 +24,7 @@ from components.pusher.channels import Channel, Kind
 from components.pusher.float_verdict import float_gates, read_evaluation
 from components.pusher.int8_verdict import int8_gates
 from components.pusher.judgement import Judgement, judge
+from components.pusher.layer_losses import find_layer_losses
 from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Promotion
@@ -147,8 +148,18 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 "parity": judgement.parity,
             }
         )
-        if not verdict.passed:
+        if not verdict.passed and job.measures_refused:  # for a sweep, which reads figures and mends nothing
             return judged
+        if not verdict.passed:
+            losses = find_layer_losses(
+                judgement.flatbuffer,
+                saved_model_dir,
+                transformed[features.EVAL],
+                (job.side, job.side, job.channels),
+                verdict.gates,
+                time_limit_s=job.release.tflm_time_limit_s,
+            )
+            return judged.model_copy(update={"layer_losses": losses})
         statistics = _read_training_statistics(artifact_utils.get_single_instance(input_dict["statistics"]))
         chosen = _read_hyperparameters(input_dict.get("hyperparameters"))
         promotion = self._promote(job, saved_model_dir, judgement, statistics, judged, tuned=chosen)

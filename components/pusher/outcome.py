@@ -12,6 +12,7 @@ from components.drift import Drift
 from components.options import Options
 from components.pusher.manifest import Footprint, ParityRecord
 from components.pusher.release import Sha256
+from components.quantization.layers import LayerLoss
 from components.quantization.operating_point import OperatingPoint
 from components.quantization.quality import Metrics, Quality, QuantizationLoss
 from components.verdicts import Verdict
@@ -54,6 +55,7 @@ class Outcome(Options):
       operating_point: from which code on the positive label is reported; None where there is none.
       footprint: what it asks of a device; None where it was not measured.
       parity: TFLite Micro against the reference kernels; None where it did not run.
+      layer_losses: the operators that lose most to int8, where a gate refused the int8 flatbuffer's answers.
       promotion: the release; None where the candidate was refused.
     """
 
@@ -68,4 +70,5 @@ class Outcome(Options):
     operating_point: OperatingPoint | None = None
     footprint: Footprint | None = None
     parity: ParityRecord | None = None
+    layer_losses: tuple[LayerLoss, ...] = ()
     promotion: Promotion | None = None

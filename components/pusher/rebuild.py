@@ -43,7 +43,7 @@ def rebuild_release(request: RebuildRequest) -> Rebuild:
                 path=path,
                 released_bytes=len(released),
                 rebuilt_bytes=len(rebuilt),
-                differences=tuple(_differences(released, rebuilt)),
+                differences=tuple(find_differences_of(released, rebuilt)),
             )
             for path, released, rebuilt in pairs
         ),
@@ -60,7 +60,7 @@ def _other_versions(manifest: Manifest) -> tuple[OtherVersion, ...]:
     )
 
 
-def _differences(released: bytes, rebuilt: bytes) -> list[str]:
+def find_differences_of(released: bytes, rebuilt: bytes) -> list[str]:
     """How two flatbuffers differ: at which bytes, and in which tensors where their graphs are alike."""
     if released == rebuilt:
         return []

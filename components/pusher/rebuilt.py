@@ -43,8 +43,3 @@ class Rebuild(Options):
 
     files: tuple[RebuiltFile, ...]
     other_versions: tuple[OtherVersion, ...]
-
-    @property
-    def is_equal(self) -> bool:
-        """Whether all files are equal to the byte."""
-        return not any(file.differences for file in self.files)

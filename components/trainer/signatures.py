@@ -78,7 +78,7 @@ class _FixedNormalization(keras.layers.Layer):  # type: ignore[misc]  # Keras pu
     """A trained BatchNorm as one product and one sum, worked out in float64.
 
     TensorFlow works them out when it converts, in float32 and by a reciprocal square root whose last bit depends on
-    the processor: of 2,738 weight scales of MobileNet v1 0.25, 943 came out differently on one with AVX-512 and one
+    the processor: of 2,738 weight scales of MobileNet v1 0.25, 616 came out differently on one with AVX-512 and one
     without, and with them the int8 file.
     """
 

@@ -317,3 +317,12 @@ def test_inspect_released_flatbuffer_says_what_the_manifest_says(released, vww):
     assert report["macs"] == footprint["macs"]
     assert report["tflm"]["arena"]["total_bytes"] == footprint["arena_total_bytes"]
     assert report["inputs"] == [released.manifest["input"]]
+
+
+def test_releases_rebuild_gives_every_byte_again(released, vww):
+    code, stdout, stderr = vww("releases", "rebuild", "tiny", "--uri", released.uri)
+    assert code == 0, stderr
+    for name in ("tiny_person.tflite", "tiny_person_micro.tflite", "tiny_person_model_data.cc"):
+        assert re.search(rf"^{re.escape(name)} +[\d,]+ bytes +equal to the byte", stdout, re.MULTILINE), stdout
+    assert f"from {released.config.release.calibration_images} calibration images" in stderr
+    assert "Other versions" not in stdout
