@@ -4,11 +4,15 @@ import keras
 import numpy as np
 import pytest
 
+from components import pixels
 from components.errors import GateError
 from components.gate_options import DeviceBudget
+from components.quantization.equality import compare_flatbuffers
+from components.quantization.flatbuffer import read_graph
+from components.quantization.slim import slim_flatbuffer
 from components.trainer.budget import BudgetJob
 from components.trainer.estimate import estimate, find_alternatives, find_smallest
-from components.trainer.footprint import _draw, measure_budget
+from components.trainer.footprint import _convert_random, _draw, measure_budget
 from components.trainer.job import Architecture
 
 SIDE = 32
@@ -107,3 +111,20 @@ def test_interpreter_that_does_not_finish_in_time_refuses(measured):
     assert budget.parity is None
     with pytest.raises(GateError, match=r"TFLite Micro: not finished within 0\.01 s"):
         budget.check()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"backbone": "mobilenet_v1", "alpha": 0.25, "side": 33, "activation": "relu", "border": "black", "channels": 3},
+        {"backbone": "mobilenet_v2", "alpha": 0.35, "side": 32, "label_count": 3},
+    ],
+    ids=lambda changes: changes["backbone"],
+)
+def test_slim_flatbuffer_of_random_weights_is_equal_in_every_operator(changes):
+    rasters, flatbuffer = _convert_random(architecture(**changes))
+    slim = slim_flatbuffer(flatbuffer).flatbuffer
+    equality = compare_flatbuffers(flatbuffer, slim, pixels.quantize(rasters), time_limit_s=120)
+    assert equality.is_equal
+    assert equality.operators == len(read_graph(flatbuffer).operators)
+    assert len(slim) < 0.8 * len(flatbuffer)
