@@ -52,12 +52,19 @@ def rebuild_release(request: RebuildRequest) -> Rebuild:
 
 
 def _other_versions(manifest: Manifest) -> tuple[OtherVersion, ...]:
-    here = {distribution.name: distribution.version for distribution in metadata.distributions()}
+    here = {package: _installed(package) for package in sorted(manifest.stack)}
     return tuple(
-        OtherVersion(package=package, released=version, here=here.get(package))
-        for package, version in sorted(manifest.stack.items())
-        if here.get(package) != version
+        OtherVersion(package=package, released=manifest.stack[package], here=version)
+        for package, version in here.items()
+        if version != manifest.stack[package]
     )
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def find_differences_of(released: bytes, rebuilt: bytes) -> list[str]:
