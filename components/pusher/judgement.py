@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from components import features, pixels, progress
 from components.dataset import DatasetSummary
+from components.errors import ReleaseError
+from components.pusher.c_bundle.op_resolver import add_methods
 from components.pusher.calibration import Calibration, convert_calibrated, draw_calibration
 from components.pusher.judged_images import JudgedImages, read_judged_images
 from components.pusher.manifest import Footprint, ParityRecord
@@ -21,7 +23,7 @@ from components.pusher.options import ReleaseOptions
 from components.quantization.compare import compare_outputs
 from components.quantization.contracts import TensorContract
 from components.quantization.golden import Golden, select_golden
-from components.quantization.inspect import FlatbufferReport, inspect_flatbuffer
+from components.quantization.inspect import FlatbufferReport, OpUse, inspect_flatbuffer
 from components.quantization.metrics import dequantize
 from components.quantization.operating_point import (
     OperatingPoint,
@@ -160,10 +162,11 @@ def judge_flatbuffer(
         if all(run.failure is None for run in runs.values()):
             runs[name] = _run(flatbuffer, split.images.codes, options.tflm_time_limit_s)
     failures = [run.failure for run in runs.values() if run.failure is not None]
+    report = inspect_flatbuffer(flatbuffer)
     judgement = Judgement(
         portable=portable,
         flatbuffer=flatbuffer,
-        report=inspect_flatbuffer(flatbuffer),
+        report=report,
         calibration=calibration,
         float_metrics={name: _quality(split.images, split.probabilities, dataset) for name, split in splits.items()},
         int8_metrics={},
@@ -172,7 +175,7 @@ def judge_flatbuffer(
         parity=None,
         golden=None,
         operating_point=None,
-        refusals=tuple(f"TFLite Micro: {failure}" for failure in failures),
+        refusals=(*(f"TFLite Micro: {failure}" for failure in failures), *_unregistrable(report.ops)),
     )
     if failures:
         return judgement
@@ -195,7 +198,7 @@ def _measure(
     compared = _first(chosen, len(images.labels), options.parity_images)
     parity = compare_outputs(answers[compared], run_reference(judgement.portable, images.codes[compared]))
     point = _operating_point(contract, splits, codes, dataset, options.max_false_alarm_rate)
-    refusals = []
+    refusals = list(judgement.refusals)
     if point is None and dataset.positive is not None:
         refusals.append(
             f"release.max_false_alarm_rate: more than {options.max_false_alarm_rate} of the eval images without"
@@ -215,6 +218,15 @@ def _measure(
         operating_point=point,
         refusals=tuple(refusals),
     )
+
+
+def _unregistrable(ops: Sequence[OpUse]) -> list[str]:
+    """What no firmware could register, whatever the host's interpreter says."""
+    try:
+        add_methods(ops)
+    except ReleaseError as error:
+        return [error.message]
+    return []
 
 
 def _operating_point(

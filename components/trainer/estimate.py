@@ -7,7 +7,7 @@ From one width and size of a backbone to another, only three things change, and 
     arena, tail     8 bytes an output channel: multiplier and shift
 
 The rest, operators, names and structures, is taken over from the measured one. docs/budget.md says how far off that is:
-nothing at all for MobileNet v1, little for v2, which has a sum more at some widths and tensors that leave gaps.
+bytes of alignment for MobileNet v1, little for v2, which has a sum more at some widths and tensors that leave gaps.
 """
 
 import math

@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from components.dataset import DatasetSummary
+from components.errors import ConfigError
 from pipeline.commands.run import conclude
 
 
@@ -67,6 +68,30 @@ def test_run_float_gate_above_the_model_is_refused_and_nothing_is_promoted(
         conclude(released.config, run.outcome)
     assert end.value.exit_code == 3
     assert "Refused: nothing was promoted.\n  gates.float.min_accuracy: " in capsys.readouterr().out
+
+
+def test_run_gate_that_no_model_could_pass_is_refused_before_anything_runs(released, warm_run, tiny_config):
+    before = released_state(released)
+    started = []
+    overrides = ("gates.on=lower_bound", "gates.int8.min_accuracy=0.95")
+    with pytest.raises(ConfigError, match=r"gates.int8.min_accuracy=0.95 takes at least 73 images to show at 95 %"):
+        warm_run(
+            tiny_config(released.data, released.root, *overrides),
+            on_event=lambda event, _: started.append(getattr(event, "node", None)),
+        )
+    assert not any(started)
+    assert released_state(released) == before
+
+
+def test_run_on_the_lower_bound_is_refused_by_the_bound_of_what_was_measured(released, warm_run, tiny_config):
+    found = released.manifest["int8_metrics"]["eval"]
+    limit = (found["accuracy_interval"][0] + found["accuracy"]) / 2
+    overrides = ("gates.on=lower_bound", f"gates.int8.min_accuracy={limit}")
+    run = warm_run(tiny_config(released.data, released.root, *overrides))
+    (refused,) = [gate for gate in run.outcome.verdict.gates if not gate.passed]
+    assert (refused.name, refused.measured) == ("gates.int8.min_accuracy", found["accuracy"])
+    assert refused.value == pytest.approx(found["accuracy_interval"][0])
+    assert run.outcome.promotion is None
 
 
 def test_run_beside_a_released_model_is_held_against_it(released, warm_run, tiny_config):

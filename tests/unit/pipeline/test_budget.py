@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from components.devices import DEVICES
 from components.errors import PipelineError
 from components.trainer.budget import Budget
 from pipeline.budget import budget_job, count_labels, run_budget
@@ -49,7 +50,7 @@ def test_vww_budget_beyond_a_limit_exits_3_with_the_table_and_what_would_fit(vww
     assert code == 3, stderr
     rows = {line.split("  ")[0].strip(): line.split() for line in stdout.splitlines() if line.strip()}
     assert rows["tensor arena (64-bit host)"][-4:] == ["40,000", "-3,792", "(-9.5%)", "REFUSED"]
-    assert rows["flatbuffer"] == ["flatbuffer", "307,960", "bytes", "-", "-", "-"]
+    assert rows["flatbuffer"] == ["flatbuffer", "236,896", "bytes", "-", "-", "-"]
     assert rows["CONV_2D"] == ["CONV_2D", "3", "15"]
     assert "GateError: refused before any training: " in stderr
     assert "--set transform.side=32 (estimated: " in stderr
@@ -69,12 +70,31 @@ def test_vww_budget_without_limits_passes_and_prints_json_for_the_labels_that_ar
     assert json.loads(stdout)["verdict"] == {"gates": [], "refusals": []}
 
 
+def test_vww_budget_of_a_device_takes_its_limits_and_not_the_configs(vww):
+    code, stdout, stderr = vww(
+        DEMO, "--device", "tflm_person_detection", "--set", "transform.side=32", "--set", "gates.int8.max_arena_bytes=1"
+    )
+    assert code == 0, stderr
+    rows = {line.split("  ")[0].strip(): line.split() for line in stdout.splitlines() if line.strip()}
+    assert "300,568" in rows["flatbuffer"]
+    assert "139,264" in rows["tensor arena (64-bit host)"]
+    assert rows["operators"] == ["operators", "all", "registered", "those", "of", "the", "firmware", "-", "passed"]
+
+
+def test_vww_budget_lists_the_devices_without_a_config(vww):
+    code, stdout, _ = vww("--devices")
+    assert code == 0
+    for name in DEVICES:
+        assert name in stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["--set", "transform.side=16"], 2, "transform.side: "),
         (["--set", "trainer.alpha=0.3"], 2, "mobilenet_v1 takes 0.25, 0.5, 0.75, 1"),
         (["--set", "gates.int8.max_arena_bytes=0"], 2, "gates.int8.max_arena_bytes: "),
+        (["--device", "rp2041_pico"], 2, "no preset 'rp2041_pico'; did you mean rp2040_pico?"),
         (["--labels", "1"], 2, "--labels"),
         (["--set", "data.images=nowhere"], 1, "--labels N measures without the images"),
     ],
