@@ -3,8 +3,8 @@
 Arena, MACs and operators follow from the architecture and not from what was learned, as long as the weights are sane:
 BatchNorm has the statistics of images that passed through, or all activations would be all but constant and the
 converter refuse them; and no two kernels are alike, or the converter would store them once. So does the slim
-flatbuffer's size, but for the scales that training happens to make equal, which it holds once; the budget counts none
-as equal, and so is the most that a training can come to.
+flatbuffer's size, but for what training happens to make equal, which it holds once: the budget counts no two scales as
+equal, and so is, but for some bytes of zero points, the most that a training can come to.
 """
 
 import tempfile

@@ -50,7 +50,7 @@ def test_vww_budget_beyond_a_limit_exits_3_with_the_table_and_what_would_fit(vww
     assert code == 3, stderr
     rows = {line.split("  ")[0].strip(): line.split() for line in stdout.splitlines() if line.strip()}
     assert rows["tensor arena (64-bit host)"][-4:] == ["40,000", "-3,792", "(-9.5%)", "REFUSED"]
-    assert rows["flatbuffer"] == ["flatbuffer", "236,896", "bytes", "-", "-", "-"]
+    assert rows["flatbuffer"] == ["flatbuffer", "236,880", "bytes", "-", "-", "-"]
     assert rows["CONV_2D"] == ["CONV_2D", "3", "15"]
     assert "GateError: refused before any training: " in stderr
     assert "--set transform.side=32 (estimated: " in stderr
