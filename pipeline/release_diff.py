@@ -14,7 +14,13 @@ from pipeline.console import print_table
 CONFIG_FILE = "config.yaml"
 
 # Figures that are shown even where they are equal.
-_FIGURES = ("float_metrics.", "int8_metrics.", "footprint.")
+_FIGURES = (
+    "float_metrics.",
+    "int8_metrics.",
+    "footprint.flatbuffer_bytes",
+    "footprint.arena_total_bytes",
+    "footprint.macs",
+)
 # Told by their files and digests.
 _UNTOLD = ("files", "version", "calibration.source_ids", "golden.source_ids", "golden.labels")
 

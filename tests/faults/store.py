@@ -95,18 +95,20 @@ def _run_round(
         assert moved == list(Channel)[: len(moved)], moved
 
     def repeat(call: Callable[[], object]) -> None:
+        last: StorageError | None = None
         for _ in range(CALLS):
             counts["calls"] += 1
             try:
                 call()
-            except StorageError:
+            except StorageError as error:
+                last = error
                 counts["calls that failed"] += 1
                 assert not folder.exists()
                 look()
                 continue
             look()
             return
-        raise AssertionError(f"{CALLS} attempts at one call failed")
+        raise AssertionError(f"{CALLS} attempts at one call failed, in round {seed}") from last
 
     repeat(lambda: store.publish(*new))
     assert {release.version for release in clean.list_releases()} == {old.version, new.version}

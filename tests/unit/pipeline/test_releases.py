@@ -134,7 +134,7 @@ def test_diff_shows_figures_fields_files_and_a_config_patch(vww, versions, tmp_p
     code, stdout, _ = vww("diff", MODEL, versions[0], versions[1])
     assert code == 0
     assert "int8_metrics.eval.accuracy" in stdout
-    assert "footprint.ops[CONV_2D].count" in stdout
+    assert "footprint.flatbuffer_bytes" in stdout
     assert [line for line in stdout.splitlines() if line.startswith("extra.txt")]
     patch = stdout[stdout.index(f"--- {versions[0]}/config.yaml") :]
     (tmp_path / "config.yaml").write_text("name: person_detect\n")

@@ -70,6 +70,7 @@ def test_kill_at_any_request_of_a_promotion_leaves_old_or_new_state(
         put(store, new, before=held)
         assert store.verify(new.model, new.version) == []
         assert [entry.version for entry in store.channels(old.model).log] == [old.version, new.version]
+    print(f"{request - 1} kills")
     assert request > 12
     assert states == {(1, False), (2, False)} | ({(2, True)} if stage_of_request == "after" else set())
 

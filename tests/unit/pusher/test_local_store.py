@@ -85,6 +85,7 @@ def test_kill_at_any_line_of_a_promotion_leaves_old_or_new_state(memory_path, st
         assert store.verify(new.model, new.version) == []
         shutil.rmtree(store.uri)
         line += KILL_EVERY_N_LINES
+    print(f"{line // KILL_EVERY_N_LINES} kills")
     assert line > 400
     assert states == {(1, False), (2, False), (2, True)}
 
