@@ -152,16 +152,25 @@ class GcsStore(ReleaseStore):
             for folder in folders.values():
                 if not folder.is_release and folder.version != version and folder.age_s > LEFTOVER_AGE_S:
                     self.remove(model, folder)
-            for path in manifest.files:
-                self._overwrite(self._key(model, version, path), staged_dir / path)
+            left = folders[version].marks if version in folders else {}
             beside = _beside((staged_dir / MANIFEST_NAME).read_bytes())
-            for path in manifest.side_files:
-                self._overwrite(self._key(model, version, beside, path), staged_dir / path)
+            keys = {path: self._key(model, version, path) for path in manifest.files}
+            keys |= {path: self._key(model, version, beside, path) for path in manifest.side_files}
+            for path, key in keys.items():
+                self._overwrite(key, staged_dir / path, int(left.get(key, _ABSENT)))
             return self._write(self._key(model, version, MANIFEST_NAME), staged_dir / MANIFEST_NAME, _ABSENT)
 
-    def _overwrite(self, key: str, file: Path) -> None:
-        """Writes an object anew, over what a killed or simultaneous publish of the same content left."""
-        generation = _ABSENT
+    def _overwrite(self, key: str, file: Path, generation: int) -> None:
+        """Writes an object anew, over what a killed or simultaneous publish of the same content left.
+
+        Args:
+          key: of the object.
+          file: its content.
+          generation: that it had when it was listed.
+
+        Raises:
+          StorageError: if others write it again and again.
+        """
         for _ in range(_ATTEMPTS):
             if self._write(key, file, generation):
                 return
