@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.pusher.manifest import Manifest
-from components.pusher.release import FileDigest
+from components.pusher.release import CONFIG_NAME, FileDigest
 from components.pusher.release_store import ReleaseStore
 from pipeline.console import print_table
-
-CONFIG_FILE = "config.yaml"
 
 # Figures that are shown even where they are equal.
 _FIGURES = (
@@ -83,10 +81,10 @@ def compare_releases(store: ReleaseStore, model: str, a: str, b: str) -> Differe
 
 def _compare_configs(store: ReleaseStore, model: str, a: str, b: str) -> list[str]:
     left, right = (
-        store.read_file(model, version, CONFIG_FILE).decode(errors="replace").splitlines(keepends=True)
+        store.read_file(model, version, CONFIG_NAME).decode(errors="replace").splitlines(keepends=True)
         for version in (a, b)
     )
-    return list(difflib.unified_diff(left, right, f"{a}/{CONFIG_FILE}", f"{b}/{CONFIG_FILE}"))
+    return list(difflib.unified_diff(left, right, f"{a}/{CONFIG_NAME}", f"{b}/{CONFIG_NAME}"))
 
 
 def _flatten(manifest: Manifest) -> dict[str, Any]:

@@ -53,8 +53,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
     if trusted and released_version is not None:
         check_baseline(store, store.read_manifest(config.name, released_version), trusted)
     plan = look_at_data(config, view)
-    check_gates(config.gates, dict(zip(plan.label_names, plan.counts[EVAL], strict=True)))
-    check_operating_point(config.release.max_false_alarm_rate, plan.positive)
+    check_plan(config, plan)
     request = RunRequest(
         config=config,
         run_id=worker.run_id,
@@ -66,6 +65,16 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
         initial_weights_sha256=initial_weights_sha256,
     )
     return run_request(request, view, worker)
+
+
+def check_plan(config: RunConfig, plan: DatasetPlan) -> None:
+    """Refuses, before anything is trained, what no model of this data could pass.
+
+    Raises:
+      ConfigError: naming it.
+    """
+    check_gates(config.gates, dict(zip(plan.label_names, plan.counts[EVAL], strict=True)))
+    check_operating_point(config.release.max_false_alarm_rate, plan.positive)
 
 
 def look_at_data(config: RunConfig, view: RunView) -> DatasetPlan:

@@ -30,6 +30,7 @@ from components.options import Options
 
 MANIFEST_NAME = "manifest.json"
 TRAINING_STATISTICS_NAME = "training_statistics.pb"
+CONFIG_NAME = "config.yaml"
 MODEL_CARD_NAME = "MODEL_CARD.md"
 STATEMENT_NAME = "provenance.json"
 ENVELOPE_NAME = "provenance.intoto.jsonl"

@@ -25,7 +25,7 @@ from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.provenance.keys import read_signer
 from components.pusher.provenance.sbom import render_sbom
 from components.pusher.provenance.side_files import write_side_files
-from components.pusher.release import MANIFEST_NAME, TRAINING_STATISTICS_NAME, hash_files, release_version
+from components.pusher.release import CONFIG_NAME, MANIFEST_NAME, TRAINING_STATISTICS_NAME, hash_files, release_version
 from components.verdicts import Gate
 
 STACK = (
@@ -102,7 +102,7 @@ def stage_release(
         **golden.files(),
         CALIBRATION_NAME: encode_calibration(judgement.calibration.rasters),
         "labels.txt": "".join(f"{name}\n" for name in dataset.label_names).encode(),
-        "config.yaml": facts.config_yaml.encode(),
+        CONFIG_NAME: facts.config_yaml.encode(),
         TRAINING_STATISTICS_NAME: training_statistics,
     }
     for name, content in files.items():

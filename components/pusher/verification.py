@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from components.errors import ModelError, ReleaseError
 from components.pusher.manifest import Manifest
+from components.pusher.release import CONFIG_NAME
 from components.pusher.release_store import ReleaseStore
-from components.verdicts import Verdict
+from components.pusher.required_gates import find_gate_problems
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
@@ -38,7 +39,7 @@ def find_release_problems(
         return problems
     manifest = store.read_manifest(model, version)
     return [
-        *verify_gates(manifest),
+        *verify_gates(store, manifest),
         *find_provenance_problems(store, manifest, trusted),
         *verify_golden(store, manifest),
     ]
@@ -59,9 +60,10 @@ def refuse_problems(uri: str, problems: list[str]) -> None:
         )
 
 
-def verify_gates(manifest: Manifest) -> list[str]:
-    """Holds every value of the manifest against its limit again; one sentence for each that does not keep to it."""
-    return [f"refused by its gates: {reason}" for reason in Verdict(gates=manifest.gates).reasons()]
+def verify_gates(store: ReleaseStore, manifest: Manifest) -> list[str]:
+    """Holds the gates of the manifest against the release's own config, and every value against its limit again."""
+    config = store.read_file(manifest.model, manifest.version, CONFIG_NAME).decode(errors="replace")
+    return find_gate_problems(manifest.gates, config)
 
 
 def verify_golden(store: ReleaseStore, manifest: Manifest) -> list[str]:

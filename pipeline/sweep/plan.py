@@ -14,6 +14,7 @@ from components.example_gen.plan import DatasetPlan
 from components.pusher.durable_files import STAGING_PREFIX, storage_errors
 from components.trainer.weights_file import fingerprint_weights, weights_location
 from pipeline.config import RunConfig
+from pipeline.run import check_plan
 from pipeline.sweep.grid import Point
 
 METADATA_FILE = "metadata.sqlite"
@@ -52,11 +53,11 @@ class PlannedPoint:
 
 
 def rooted(config: RunConfig, folder: Path) -> RunConfig:
-    """The same config, writing below another folder."""
+    """The same config, writing below another folder, into a store of its own, which nobody has to trust."""
     return config.model_copy(
         update={
             "run": config.run.model_copy(update={"root": str(folder)}),
-            "release": config.release.model_copy(update={"uri": None}),
+            "release": config.release.model_copy(update={"uri": None, "signing_key": None, "trusted_keys": ()}),
         }
     )
 
@@ -72,7 +73,7 @@ def plan_points(
       look_at_data: plans the data of a config.
 
     Raises:
-      VwwError: if data or weights cannot be used.
+      VwwError: if data or weights cannot be used, or a point's gates cannot be passed on its data.
     """
     code = _code_digest()
     plans: dict[str, DatasetPlan] = {}
@@ -86,6 +87,7 @@ def plan_points(
         of_data = config.data.to_json()
         if of_data not in plans:
             plans[of_data] = look_at_data(config)
+        check_plan(config, plans[of_data])
         texts = (point.identity, plans[of_data].fingerprint, str(weights[location]), code)
         key = hashlib.sha256("\0".join(texts).encode()).hexdigest()
         slug = re.sub(r"[^A-Za-z0-9.=_]+", "-", point.label).strip("-")[:_MAX_SLUG]

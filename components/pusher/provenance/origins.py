@@ -9,7 +9,7 @@ from components.errors import ConfigError, ReleaseError
 from components.options import Options
 from components.pusher.manifest import CodeRecord, LabelRuleId, Manifest, RunRecord
 from components.pusher.provenance.identify import Content, find_contents
-from components.pusher.release import MANIFEST_NAME, Sha256, hash_bytes
+from components.pusher.release import CONFIG_NAME, MANIFEST_NAME, Sha256, hash_bytes
 from components.pusher.release_store import ReleaseStore
 from components.pusher.stores import open_store
 
@@ -169,7 +169,7 @@ def _origin(shelved: _Shelved, matches: tuple[Match, ...], shelf: Sequence[_Shel
         created_utc=manifest.created_utc,
         run=manifest.run,
         metadata=str(metadata) if metadata.is_file() else None,
-        config=f"{uri}/config.yaml",
+        config=f"{uri}/{CONFIG_NAME}",
         dataset_digest=manifest.dataset.digest,
         dataset_fingerprint=manifest.dataset.fingerprint,
         split_digest=manifest.dataset.split_digest,

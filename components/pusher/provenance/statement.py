@@ -17,13 +17,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.pusher.manifest import Manifest
-from components.pusher.release import FileDigest
+from components.pusher.release import CONFIG_NAME, FileDigest
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:vww:pipeline:v1"
 BUILDER_ID = "urn:vww:micro-pusher"
-CONFIG_NAME = "config.yaml"
 
 
 class _Subject(BaseModel):

@@ -55,7 +55,10 @@ from tests.unit.quantization.conftest import reshape_model
 MODEL = "person_detect"
 CODES = np.arange(8, dtype=np.int8).reshape(2, 4)
 REFUSED = 3  # exit code of a child that ended with a ReleaseError
-CONFIG = {"config.yaml": b"name: person_detect\n"}
+CONFIG = {
+    "config.yaml": b"name: person_detect\n"
+    b"gates: {on: point, float: {min_accuracy: 0.9}, int8: {min_accuracy: 0.9, max_flatbuffer_bytes: 10240}}\n"
+}
 PAYLOAD = {
     "person_detect.tflite": reshape_model().build(),
     **Golden(("7", "8"), (0, 1), CODES, CODES).files(),
@@ -100,7 +103,14 @@ def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Man
         operating_point=OperatingPoint(
             label="person", index=1, max_false_alarm_rate=None, code=1, threshold=129 / 256, rates={"eval": rates}
         ),
-        gates=(Gate(name="gates.int8.min_accuracy", comparison=Comparison.AT_LEAST, limit=0.9, value=0.925),),
+        gates=(
+            Gate(name="gates.float.min_accuracy", comparison=Comparison.AT_LEAST, limit=0.9, value=0.925),
+            Gate(name="gates.int8.min_accuracy", comparison=Comparison.AT_LEAST, limit=0.9, value=0.925),
+            Gate(name="gates.int8.max_accuracy_drop", comparison=Comparison.AT_MOST, limit=0.03, value=0),
+            Gate(name="gates.int8.max_flatbuffer_bytes", comparison=Comparison.AT_MOST, limit=10_240, value=10_240),
+            Gate(name="gates.int8.max_arena_bytes", comparison=Comparison.AT_MOST, limit=100_000, value=80_000),
+            Gate(name="gates.int8.max_parity_lsb", comparison=Comparison.AT_MOST, limit=1, value=0),
+        ),
         footprint=Footprint(
             flatbuffer_bytes=10240,
             portable_bytes=13312,

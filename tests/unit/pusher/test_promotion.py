@@ -1,5 +1,6 @@
 """Channels in both stores: who may move them, and what is looked at first."""
 
+import re
 from functools import partial
 
 import pytest
@@ -119,6 +120,27 @@ def test_promote_release_whose_gate_does_not_hold_is_refused(store, stage):
     with pytest.raises(ReleaseError, match=r"refused by its gates: gates\.int8\.min_accuracy: 0\.5 is not >= 0\.9"):
         promote(store, staged.model, staged.version, PRODUCTION, by="test")
     assert held(store, staged.model) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda gates: (), "its config asks for gates.int8.min_accuracy, which was not applied"),
+        (lambda gates: gates[1:], "its config asks for gates.float.min_accuracy, which was not applied"),
+        (
+            lambda gates: (gates[0], gates[1].model_copy(update={"limit": 0.1}), *gates[2:]),
+            "gates.int8.min_accuracy was applied with the limit 0.1, its config says 0.9",
+        ),
+    ],
+)
+def test_promote_release_without_the_gates_of_its_config_is_refused(store, stage, change, problem):
+    staged = stage()
+    manifest = read_manifest(staged.folder)
+    edited = manifest.model_copy(update={"gates": change(manifest.gates)})
+    (staged.folder / MANIFEST_NAME).write_text(edited.to_json())
+    store.publish(*staged)
+    with pytest.raises(ReleaseError, match=re.escape(problem)):
+        promote(store, staged.model, staged.version, PRODUCTION, by="test")
 
 
 def test_promote_manifest_written_anew_since_it_was_staged_is_refused(store, published, put, tamper):

@@ -16,13 +16,15 @@ from pipeline.sweep.sweep import Sweep
 
 @pytest.fixture
 def plan(config_file, tmp_path):
-    def make(*axes, overrides=(), fingerprint="f"):
+    def make(*axes, overrides=(), fingerprint="f", eval_images=(500, 500)):
         points, _ = build_grid(config_file, overrides, [parse_axis(axis, "--over") for axis in axes])
         seen = []
 
         def look(config):
             seen.append(config.data)
-            return SimpleNamespace(fingerprint=fingerprint, label_names=("a", "b"))
+            return SimpleNamespace(
+                fingerprint=fingerprint, label_names=("a", "b"), counts={"eval": eval_images}, positive="b"
+            )
 
         return plan_points(points, tmp_path / "sweep", look), seen
 
@@ -35,6 +37,15 @@ def test_plan_looks_at_shared_data_once(plan):
     assert len(seen) == 2
 
 
+def test_plan_of_a_point_whose_gates_no_model_can_pass_is_refused(plan):
+    with pytest.raises(ConfigError, match=r"no model can pass these gates.*gates\.int8\.min_accuracy=0\.99"):
+        plan(
+            "gates.int8.min_accuracy=0.5,0.99",
+            overrides=["gates.on=lower_bound", "gates.int8.max_accuracy_drop=0.1"],
+            eval_images=(40, 40),
+        )
+
+
 def test_plan_gives_points_that_share_data_and_side_the_same_data_identity(plan):
     planned, _ = plan("trainer.alpha=0.25,0.5", "transform.side=48,96")
     assert planned[0].data_identity == planned[2].data_identity != planned[1].data_identity
@@ -42,10 +53,18 @@ def test_plan_gives_points_that_share_data_and_side_the_same_data_identity(plan)
 
 
 def test_plan_gives_every_point_a_root_and_a_release_store_below_the_sweeps_folder(plan, tmp_path):
-    planned, _ = plan("trainer.alpha=0.25,0.5", overrides=[f"release.uri={tmp_path}/releases"])
+    planned, _ = plan(
+        "trainer.alpha=0.25,0.5",
+        overrides=[
+            f"release.uri={tmp_path}/releases",
+            "release.signing_key=/keys/private",
+            'release.trusted_keys=["/keys/public"]',
+        ],
+    )
     for one in planned:
         assert one.folder.parent == tmp_path / "sweep"
         assert one.config.release_uri == f"{one.folder}/releases"
+        assert (one.config.release.signing_key, one.config.release.trusted_keys) == (None, ())
     assert planned[0].folder.name.startswith("alpha=0.25-")
 
 

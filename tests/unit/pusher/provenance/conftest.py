@@ -12,7 +12,6 @@ from components.pusher.release import MANIFEST_NAME, hash_files, release_version
 from components.pusher.release_store import ReleaseStore
 from components.pusher.stores import open_store
 
-CONFIG = b"name: person_detect\n"
 SBOM = b'{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}\n'
 
 
@@ -53,9 +52,7 @@ def publish(tmp_path, local_store, stage) -> Callable[..., Manifest]:
         baseline: str | None = None,
         payload: dict[str, bytes] | None = None,
     ) -> Manifest:
-        staged = stage(
-            payload={"config.yaml": CONFIG, "labels.txt": b"not-person\nperson\n", **(payload or {})}, mark=mark
-        )
+        staged = stage(payload={"labels.txt": b"not-person\nperson\n", **(payload or {})}, mark=mark)
         for name in staged.folder.iterdir():
             if name.name in {"MODEL_CARD.md", "provenance.json", "sbom.cdx.json"}:
                 name.unlink()
