@@ -36,6 +36,8 @@ def inspect(
 
         show_layers(file, against_float, images, input_range, as_json=as_json)
         return
+    if images is not None:
+        raise typer.BadParameter("is fed to two models; name the other one with --against-float", param_hint="--images")
     from pipeline.show import show_flatbuffer
 
     show_flatbuffer(file, as_json=as_json)

@@ -504,3 +504,9 @@ def test_vww_whence_neither_file_nor_digest_exits_2(probe, tmp_path):
     answer = probe("whence", tmp_path / "nothing.tflite")
     assert (answer.code, answer.stdout) == (2, "")
     assert "cannot read" in answer.stderr
+
+
+def test_vww_inspect_images_without_a_float_model_exits_2(probe, tmp_path):
+    answer = probe("inspect", tmp_path / "model.tflite", "--images", tmp_path)
+    assert (answer.code, answer.stdout) == (2, "")
+    assert "--against-float" in answer.stderr
