@@ -79,18 +79,20 @@ class Operator:
 
 @dataclass(frozen=True)
 class Graph:
-    """The main subgraph of a flatbuffer, with its operators in order of execution.
+    """The main subgraph of a flatbuffer, with its operators in order of execution, and what the others use.
 
     Attributes:
       schema_version: of the file format, 3 for every TensorFlow Lite model.
       description: what the converter wrote about itself, such as `MLIR Converted.`.
-      subgraphs: how many there are; only the first, which runs first, is read.
+      subgraphs: how many there are; the first runs first, the others are the bodies of its IF, WHILE and CALL_ONCE.
+      kinds: name, version and `custom` of every operator of all subgraphs, in their order.
       constant_bytes: data of all constant tensors of it, each buffer counted once.
     """
 
     schema_version: int
     description: str
     subgraphs: int
+    kinds: tuple[tuple[str, int, bool], ...]
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[Tensor, ...]
@@ -99,7 +101,7 @@ class Graph:
 
 
 def read_graph(data: bytes) -> Graph:
-    """Reads the main subgraph of a flatbuffer.
+    """Reads the main subgraph of a flatbuffer, and of the others which operators they use.
 
     Args:
       data: a whole `.tflite` file.
@@ -163,20 +165,22 @@ class _Reader:
         self._model = schema.Model.GetRootAs(data)
 
     def graph(self) -> Graph:
-        subgraphs = self._model.SubgraphsLength()
-        if subgraphs < 1:
+        subgraphs = list(self._tables(self._model, "Subgraphs"))
+        if not subgraphs:
             raise ValueError("it has no subgraph")
-        main = self._model.Subgraphs(0)
+        main = subgraphs[0]
         buffer_bytes = [self._buffer_bytes(buffer) for buffer in self._tables(self._model, "Buffers")]
         rows = list(self._tables(main, "Tensors"))
         tensors = tuple(self._tensor(row, buffer_bytes) for row in rows)
         codes = [self._operator_code(code) for code in self._tables(self._model, "OperatorCodes")]
+        operators = [list(self._tables(subgraph, "Operators")) for subgraph in subgraphs]
         return Graph(
             schema_version=self._model.Version(),
             description=self._text(self._model.Description()),
-            subgraphs=subgraphs,
+            subgraphs=len(subgraphs),
+            kinds=tuple(codes[row.OpcodeIndex()] for rows in operators for row in rows),
             tensors=tensors,
-            operators=tuple(self._operator(row, codes, tensors) for row in self._tables(main, "Operators")),
+            operators=tuple(self._operator(row, codes, tensors) for row in operators[0]),
             inputs=self._present(main, "Inputs", tensors),
             outputs=self._present(main, "Outputs", tensors),
             constant_bytes=sum(buffer_bytes[index] for index in {row.Buffer() for row in rows}),

@@ -16,7 +16,7 @@ class OpUse(Options):
     Attributes:
       name: the schema's name, such as `CONV_2D`; a custom operator's own name.
       version: of the operator; an interpreter has to know at least this one.
-      count: how many operators of the main subgraph are of this kind.
+      count: how many operators are of this kind, in all subgraphs.
       custom: whether the name is registered by the application and not by the schema.
     """
 
@@ -54,9 +54,9 @@ class FlatbufferReport(Options):
       weight_bytes: data of the constant tensors of the main subgraph, each buffer counted once.
       schema_version: of the file format; 3.
       description: what the converter wrote about itself.
-      subgraphs: how many there are; everything below is about the first.
+      subgraphs: how many there are; everything below but `ops` is about the first.
       tensors: how many tensors there are, constants included.
-      ops: kinds of operators in order of first use.
+      ops: kinds of operators in order of first use, with those in the bodies of IF, WHILE and CALL_ONCE.
       inputs: tensor contracts in the order in which a caller passes them.
       outputs: tensor contracts in the order in which a caller reads them.
       macs: multiply-accumulates of one inference at batch 1, the sum over `layers`.
@@ -86,7 +86,6 @@ def inspect_flatbuffer(data: bytes) -> FlatbufferReport:
       ModelError: when `data` is no flatbuffer of TensorFlow Lite, or a damaged one.
     """
     graph = read_graph(data)
-    uses = Counter((operator.name, operator.version, operator.custom) for operator in graph.operators)
     layers = tuple(_layer(index, operator) for index, operator in enumerate(graph.operators))
     return FlatbufferReport(
         flatbuffer_bytes=len(data),
@@ -95,7 +94,7 @@ def inspect_flatbuffer(data: bytes) -> FlatbufferReport:
         description=graph.description,
         subgraphs=graph.subgraphs,
         tensors=len(graph.tensors),
-        ops=tuple(OpUse(name=n, version=v, count=count, custom=c) for (n, v, c), count in uses.items()),
+        ops=tuple(OpUse(name=n, version=v, count=count, custom=c) for (n, v, c), count in Counter(graph.kinds).items()),
         inputs=tuple(map(contract_of, graph.inputs)),
         outputs=tuple(map(contract_of, graph.outputs)),
         macs=sum(layer.macs for layer in layers),

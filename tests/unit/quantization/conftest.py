@@ -1,6 +1,7 @@
 """Models for the tests of `components.quantization`: real ones, hand-built ones, and one that is converted here."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -53,7 +54,7 @@ class ModelSpec:
     operators: list[OpSpec]
     inputs: list[int]
     outputs: list[int]
-    subgraphs: int = 1
+    bodies: list[list[str]] = field(default_factory=list)  # of more subgraphs, by their operators
     metadata: list[bytes] = field(default_factory=list)
 
     def build(self) -> bytes:
@@ -65,18 +66,13 @@ class ModelSpec:
         model.buffers = [schema.BufferT()]
         subgraph = schema.SubGraphT()
         subgraph.tensors = [self._tensor(schema, model, spec) for spec in self.tensors]
-        model.operatorCodes, subgraph.operators = [], []
-        for index, spec in enumerate(self.operators):
-            model.operatorCodes.append(self._code(schema, spec))
-            op = schema.OperatorT()
-            op.opcodeIndex, op.inputs, op.outputs = index, spec.inputs, spec.outputs
-            if spec.options is not None:
-                op.builtinOptions = spec.options
-                name = type(spec.options).__name__.removesuffix("T")
-                op.builtinOptionsType = getattr(schema.BuiltinOptions, name)
-            subgraph.operators.append(op)
         subgraph.inputs, subgraph.outputs = self.inputs, self.outputs
-        model.subgraphs = [subgraph] * self.subgraphs
+        model.operatorCodes, model.subgraphs = [], [subgraph]
+        subgraph.operators = [self._operator(schema, model, spec) for spec in self.operators]
+        for names in self.bodies:
+            body = copy(subgraph)
+            body.operators = [self._operator(schema, model, OpSpec(name, self.inputs, self.outputs)) for name in names]
+            model.subgraphs.append(body)
         for data in self.metadata:
             model.buffers.append(_buffer(schema, data))
         builder = flatbuffers.Builder(1024)
@@ -96,6 +92,17 @@ class ModelSpec:
             tensor.quantization = schema.QuantizationParametersT()
             tensor.quantization.scale, tensor.quantization.zeroPoint = [spec.scale], [spec.zero_point]
         return tensor
+
+    @classmethod
+    def _operator(cls, schema, model, spec):
+        model.operatorCodes.append(cls._code(schema, spec))
+        op = schema.OperatorT()
+        op.opcodeIndex, op.inputs, op.outputs = len(model.operatorCodes) - 1, spec.inputs, spec.outputs
+        if spec.options is not None:
+            op.builtinOptions = spec.options
+            name = type(spec.options).__name__.removesuffix("T")
+            op.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+        return op
 
     @staticmethod
     def _code(schema, spec):

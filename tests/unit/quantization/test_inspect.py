@@ -96,10 +96,15 @@ def test_inspect_operator_code_above_127_is_read_from_the_newer_field(model_spec
     assert use.name == "GELU"
 
 
-def test_inspect_several_subgraphs_reports_the_main_one(reshape_model):
-    report = inspect_flatbuffer(reshape_model(subgraphs=3).build())
+def test_inspect_several_subgraphs_reports_the_main_one_and_the_operators_of_all(reshape_model):
+    report = inspect_flatbuffer(reshape_model(bodies=[["MUL"], ["MUL", "MyOp"]]).build())
     assert report.subgraphs == 3
-    assert sum(use.count for use in report.ops) == 1
+    assert report.ops == (
+        OpUse(name="RESHAPE", version=1, count=1),
+        OpUse(name="MUL", version=1, count=2),
+        OpUse(name="MyOp", version=1, count=1, custom=True),
+    )
+    assert [layer.op for layer in report.layers] == ["RESHAPE"]
 
 
 def test_inspect_metadata_is_no_weight(reshape_model):
