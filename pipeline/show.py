@@ -7,11 +7,11 @@ from pathlib import Path
 from components.drift import FeatureDrift
 from components.errors import ModelError
 from components.intervals import wilson_interval
+from components.pusher.channels import Channel
 from components.pusher.manifest import Manifest
 from components.pusher.outcome import Outcome
 from components.quantization.contracts import TensorContract
 from components.quantization.inspect import OpUse
-from components.quantization.quality import Metrics
 from pipeline.config import RunConfig
 from pipeline.console import print_table
 from pipeline.evaluation.report import EvaluationReport
@@ -51,7 +51,7 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
         print_footprint(outcome.footprint, outcome.parity)
     print_gates(outcome.verdict.gates)
     if outcome.promotion is None:
-        sys.stdout.write("Refused: nothing was promoted.\n")
+        sys.stdout.write("Refused: nothing was released.\n")
         sys.stdout.writelines(f"  {reason}\n" for reason in outcome.verdict.reasons())
         if outcome.layer_losses:
             sys.stdout.write(f"  {name_worst(outcome.layer_losses)}\n")
@@ -62,7 +62,10 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
     promotion = outcome.promotion
     known = " (the same files had been released before)" if promotion.already_released else ""
     sys.stdout.write(f"Released: {promotion.uri}{known}\n")
-    sys.stdout.write(f"  next: {command} releases show {config.name} {promotion.version} --uri {config.release_uri}\n")
+    sys.stdout.write(f"  channel: {Channel.STAGING}\n")
+    release = f"{config.name} {promotion.version}"
+    for next_step in (f"show {release}", f"promote {release} --to {Channel.PRODUCTION}"):
+        sys.stdout.write(f"  next: {command} releases {next_step} --uri {config.release_uri}\n")
 
 
 def show_flatbuffer(file: Path, *, as_json: bool) -> None:
@@ -229,17 +232,5 @@ def print_ops(ops: tuple[OpUse, ...]) -> None:
     )
 
 
-def _metrics(metrics: Metrics) -> list[str]:
-    return [
-        _count(metrics.examples),
-        f"{metrics.accuracy:.4f}",
-        "-" if metrics.auc is None else f"{metrics.auc:.4f}",
-    ]
-
-
 def _count(number: int) -> str:
     return f"{number:,}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"

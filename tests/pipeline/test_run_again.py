@@ -38,7 +38,7 @@ def test_run_int8_gate_above_the_model_exits_3_and_promotes_nothing(released, vw
     code, stdout, stderr = vww("run", released.config_file, "--set", "gates.int8.min_accuracy=0.999")
     accuracy = released.manifest["int8_metrics"]["eval"]["accuracy"]
     assert code == 3, stderr
-    assert "Refused: nothing was promoted." in stdout
+    assert "Refused: nothing was released." in stdout
     assert f"gates.int8.min_accuracy: {accuracy:g} is not >= 0.999" in stdout
     assert re.search(rf"^gates\.int8\.min_accuracy +>= 0\.999 +{accuracy:.4g} +REFUSED", stdout, re.MULTILINE)
     assert re.search(r"^  Most noise is added by (\w+ \d+ \([\w.:]+\) \+[\d.]+%(, )?){1,3}\.$", stdout, re.MULTILINE)
@@ -67,7 +67,7 @@ def test_run_float_gate_above_the_model_is_refused_and_nothing_is_promoted(
     with pytest.raises(typer.Exit) as end:
         conclude(released.config, run.outcome)
     assert end.value.exit_code == 3
-    assert "Refused: nothing was promoted.\n  gates.float.min_accuracy: " in capsys.readouterr().out
+    assert "Refused: nothing was released.\n  gates.float.min_accuracy: " in capsys.readouterr().out
 
 
 def test_run_gate_that_no_model_could_pass_is_refused_before_anything_runs(released, warm_run, tiny_config):
