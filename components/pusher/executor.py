@@ -20,7 +20,6 @@ from components.errors import ModelError
 from components.gate_options import GateOptions
 from components.hyperparameters import BEST_HYPERPARAMETERS, chosen_values
 from components.options import Options
-from components.pusher.channels import Channel, Kind
 from components.pusher.float_verdict import float_gates, read_evaluation
 from components.pusher.int8_verdict import int8_gates
 from components.pusher.judgement import Judgement, judge
@@ -28,7 +27,7 @@ from components.pusher.layer_losses import find_layer_losses
 from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Promotion
-from components.pusher.promotion import move
+from components.pusher.publishing import publish_to_staging
 from components.pusher.release import MANIFEST_NAME, hash_bytes
 from components.pusher.staging import ReleaseFacts, stage_release
 from components.pusher.stores import open_store
@@ -198,16 +197,9 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 options=job.release,
                 facts=facts,
             )
-            published = store.publish(job.model, manifest.version, Path(folder))
-        move(
-            store,
-            Channel.STAGING,
-            manifest.version,
-            seen=published.seen,
-            expected_previous=job.baseline,
-            kind=Kind.PUBLISH,
-            by=f"run {job.run_id}",
-        )
+            published = publish_to_staging(
+                store, manifest, Path(folder), job.release, baseline=job.baseline, by=f"run {job.run_id}"
+            )
         return Promotion(
             uri=published.uri,
             version=manifest.version,

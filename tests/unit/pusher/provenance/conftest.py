@@ -42,16 +42,16 @@ def local_store(tmp_path) -> ReleaseStore:
 
 
 @pytest.fixture
-def publish(tmp_path, local_store, stage) -> Callable[..., Manifest]:
-    """Publishes a release with real side files, signed by a key file or not."""
+def stage_real(stage) -> Callable[..., tuple[Manifest, Path]]:
+    """Stages a release with real side files, signed by a key file or not."""
 
-    def publish_marked(
+    def stage_marked(
         mark: str,
         signing_key: Path | None = None,
         *,
         baseline: str | None = None,
         payload: dict[str, bytes] | None = None,
-    ) -> Manifest:
+    ) -> tuple[Manifest, Path]:
         staged = stage(payload={"labels.txt": b"not-person\nperson\n", **(payload or {})}, mark=mark)
         for name in staged.folder.iterdir():
             if name.name in {"MODEL_CARD.md", "provenance.json", "sbom.cdx.json"}:
@@ -66,10 +66,21 @@ def publish(tmp_path, local_store, stage) -> Callable[..., Manifest]:
         (staged.folder / MANIFEST_NAME).write_text(manifest.to_json())
         write_side_files(staged.folder, manifest, SBOM, signer)
         assert release_version(files) == manifest.version
-        local_store.publish(staged.model, manifest.version, staged.folder)
+        return manifest, staged.folder
+
+    return stage_marked
+
+
+@pytest.fixture
+def publish(local_store, stage_real) -> Callable[..., Manifest]:
+    """Publishes what `stage_real` stages."""
+
+    def publish_staged(*arguments, **options) -> Manifest:
+        manifest, folder = stage_real(*arguments, **options)
+        local_store.publish(manifest.model, manifest.version, folder)
         return manifest
 
-    return publish_marked
+    return publish_staged
 
 
 @pytest.fixture
