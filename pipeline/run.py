@@ -16,6 +16,7 @@ from typing import IO
 from components.errors import ConfigError, PipelineError, StorageError, VwwError
 from components.example_gen.plan import DatasetPlan, plan_dataset
 from components.features import EVAL
+from components.pusher.c_bundle.c_names import index_names
 from components.pusher.channels import Channel
 from components.pusher.gate_reach import check_gates, check_operating_point
 from components.pusher.outcome import Outcome
@@ -75,6 +76,7 @@ def check_plan(config: RunConfig, plan: DatasetPlan) -> None:
     """
     check_gates(config.gates, dict(zip(plan.label_names, plan.counts[EVAL], strict=True)))
     check_operating_point(config.release.max_false_alarm_rate, plan.positive)
+    index_names(plan.label_names, plan.positive)  # raises what would otherwise be raised after training
 
 
 def look_at_data(config: RunConfig, view: RunView) -> DatasetPlan:

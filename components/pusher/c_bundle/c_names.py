@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Sequence
 
 from components.errors import ReleaseError
 
@@ -31,20 +32,51 @@ def camel_case(label: str) -> str:
     Raises:
       ReleaseError: if the label is empty, or its result could be read as another label.
     """
+    _check_spelled([label])
+    return _spell(label)
+
+
+def index_names(labels: Sequence[str], positive: str | None) -> dict[str, int]:
+    """C constant to label id: `kPersonIndex` and `kNotAPersonIndex` of a positive label and its one opposite,
+    otherwise one constant a label, such as `kCatIndex`.
+
+    Args:
+      labels: in the order of their ids.
+      positive: one of them, or None.
+
+    Raises:
+      ReleaseError: naming every label that cannot be written as a C identifier, or if two labels are the same.
+    """
+    if len(set(labels)) != len(labels):
+        raise ReleaseError(f"two labels have the same name: received labels={labels}", expected="each label once")
+    if positive is not None and len(labels) == 2:
+        name, index = camel_case(positive), labels.index(positive)
+        return {f"k{name}Index": index, f"kNotA{name}Index": 1 - index}
+    _check_spelled(labels)
+    return {f"k{_spell(label)}Index": index for index, label in enumerate(labels)}
+
+
+def _check_spelled(labels: Sequence[str]) -> None:
+    """Raises ReleaseError unless each label can be read back from its identifier."""
+    refused = [label for label in labels if not label or _read_camel_case(_spell(label)) != label]
+    if refused:
+        raise ReleaseError(
+            "no C identifier can be made from a label's name: received "
+            + ", ".join(f"label={label!r}" for label in refused),
+            expected="words and characters up to U+FFFF, such as 'dining table'; C constants are named after it",
+            hint="rename the class folder or the category, for instance to lower-case words",
+        )
+
+
+def _spell(label: str) -> str:
     words = label.split(" ")
     # A word that starts with no letter would run into the one before it, so its space is spelled out.
-    identifier = "".join(
+    return "".join(
         word[0].upper() + _escape(word[1:])
         if word[:1].isascii() and word[:1].islower()
         else ("" if position == 0 else _escape(" ")) + _escape(word)
         for position, word in enumerate(words)
     )
-    if not label or _read_camel_case(identifier) != label:
-        raise ReleaseError(
-            f"the label cannot be written as a C identifier: received label={label!r}",
-            hint="rename it where the labels come from, for instance to lower-case words",
-        )
-    return identifier
 
 
 def _escape(text: str) -> str:

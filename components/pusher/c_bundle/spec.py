@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from components.errors import ReleaseError
 from components.pixels import HALF_RANGE, INT8_OFFSET
-from components.pusher.c_bundle.c_names import camel_case, check_bundle_name
+from components.pusher.c_bundle.c_names import camel_case, check_bundle_name, index_names
 from components.quantization.contracts import TensorContract
 from components.quantization.golden import Golden
 from components.quantization.inspect import OpUse
@@ -54,16 +54,8 @@ class BundleSpec:
 
     @property
     def index_names(self) -> dict[str, int]:
-        """C constant to label id: `kPersonIndex` and `kNotAPersonIndex` of a positive label and its one opposite,
-        otherwise one constant a label, such as `kCatIndex`.
-
-        Raises:
-          ReleaseError: if a label cannot be written as a C identifier.
-        """
-        if self.positive is not None and len(self.labels) == 2:
-            name, index = camel_case(self.positive), self.labels.index(self.positive)
-            return {f"k{name}Index": index, f"kNotA{name}Index": 1 - index}
-        return {f"k{camel_case(label)}Index": index for index, label in enumerate(self.labels)}
+        """C constant to label id, such as `kPersonIndex`."""
+        return index_names(self.labels, self.positive)
 
     @property
     def threshold_names(self) -> tuple[str, str]:
@@ -77,8 +69,8 @@ class BundleSpec:
 
 
 def check_spec(spec: BundleSpec) -> None:
-    """Raises ReleaseError if the name cannot be written in C, or if labels, contracts and golden vectors are not
-    those of one int8 image classifier that takes `pixel - 128`.
+    """Raises ReleaseError if the name or a label cannot be written in C, or if labels, contracts and golden vectors
+    are not those of one int8 image classifier that takes `pixel - 128`.
     """
     check_bundle_name(spec.name)
     _check_classes(spec)
@@ -93,11 +85,12 @@ def check_spec(spec: BundleSpec) -> None:
 
 def _check_classes(spec: BundleSpec) -> None:
     is_known = spec.positive is None or spec.positive in spec.labels
-    if len(spec.labels) < 2 or len(set(spec.labels)) != len(spec.labels) or not is_known:
+    if len(spec.labels) < 2 or not is_known:
         raise ReleaseError(
             f"the bundle holds a classifier: received labels={spec.labels}, positive={spec.positive!r}",
-            expected="at least two labels, each once, and a positive label that is one of them",
+            expected="at least two labels, and a positive label that is one of them",
         )
+    index_names(spec.labels, spec.positive)
     if spec.output.shape != (1, len(spec.labels)) or not _is_full_integer(spec.output):
         raise ReleaseError(
             f"the model's output does not fit its labels: received output={spec.output!r}",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from components.errors import ReleaseError
-from components.pusher.c_bundle.c_names import c_float, c_string, camel_case, check_bundle_name
+from components.pusher.c_bundle.c_names import c_float, c_string, camel_case, check_bundle_name, index_names
 
 COCO_SAMPLE = {
     "person": "Person",
@@ -56,6 +56,23 @@ def test_camel_case_all_short_labels_get_distinct_identifiers():
             assert f"k{identifier}Index".isidentifier()
             assert identifiers.setdefault(identifier, label) == label
     assert len(identifiers) > 3000
+
+
+def test_index_names_names_every_label_that_is_refused():
+    with pytest.raises(ReleaseError, match="received label='😀', label=''\n") as caught:
+        index_names(("cat", "😀", "dog", ""), None)
+    assert caught.value.expected is not None
+    assert caught.value.hint is not None
+
+
+def test_index_names_opposite_of_a_positive_label_may_have_any_name():
+    assert index_names(("😀", "person"), "person") == {"kPersonIndex": 1, "kNotAPersonIndex": 0}
+
+
+@pytest.mark.parametrize("positive", [None, "person"])
+def test_index_names_same_label_twice_is_refused(positive):
+    with pytest.raises(ReleaseError, match=r"received labels=\('person', 'person'\)"):
+        index_names(("person", "person"), positive)
 
 
 @pytest.mark.parametrize("name", ["person_detect", "vww2", "a"])
