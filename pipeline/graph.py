@@ -83,7 +83,10 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
     )
     # The baseline: what is released now, if anything is, and the statistics of what it was trained on.
     released_model = ReleasedModel(
-        release_uri=config.release_uri, model_name=config.name, version=facts.released_version
+        release_uri=config.release_uri,
+        model_name=config.name,
+        version=facts.released_version,
+        trusted_keys=config.release.trusted_keys,
     )
     # An anomaly, or too much drift from what the released model was trained on, stops the run here.
     example_validator = DataGate(

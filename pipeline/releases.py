@@ -175,16 +175,26 @@ def _instead_of(before: str | None) -> str:
     return "" if before is None else f" instead of {before}"
 
 
-def fetch_release(uri: str, model: str, what: str, folder: Path) -> None:
-    """Copies a release into a new or empty folder.
+def fetch_release(uri: str, model: str, what: str, folder: Path, *, keys: tuple[str, ...]) -> None:
+    """Copies a release into a new or empty folder, if it is whole and can be trusted.
+
+    Args:
+      uri: the release store.
+      model: folder in it.
+      what: a version or a channel.
+      folder: where it goes.
+      keys: files of public keys, of which one must have signed the release; empty asks for none.
 
     Raises:
-      ReleaseError: if there is no such release, or if it is damaged.
+      ConfigError: if a key cannot be used.
+      ReleaseError: if there is no such release, or if it is damaged or not to be trusted.
       StorageError: if the folder cannot be written.
     """
+    trusted = _read_keys(keys)
     store = open_store(uri)
-    manifest = store.fetch(model, resolve(store, model, what), folder)
-    sys.stderr.write(f"{model} {manifest.version}: {len(manifest.files)} files as the manifest says\n")
+    manifest = store.fetch(model, resolve(store, model, what), folder, trusted)
+    signature = describe_signature(manifest, is_checked=bool(trusted))
+    sys.stderr.write(f"{model} {manifest.version}: {len(manifest.files)} files as the manifest says; {signature}\n")
     sys.stdout.write(f"{folder}\n")
 
 
@@ -246,6 +256,8 @@ def _find(uri: str, model: str, what: str) -> tuple[ReleaseStore, str, Manifest]
 
 
 def _read_keys(keys: tuple[str, ...]) -> tuple[Any, ...]:
+    if not keys:
+        return ()
     from components.pusher.provenance.keys import read_public_key
 
     return tuple(read_public_key(Path(key), "--key") for key in keys)

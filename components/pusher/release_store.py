@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from components.errors import ReleaseError
 from components.pusher.channels import Channels, parse_channels
@@ -33,6 +33,9 @@ from components.pusher.release import (
     hash_files,
     is_payload_path,
 )
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import SSlibKey
 
 
 @dataclass(frozen=True)
@@ -226,11 +229,18 @@ class ReleaseStore(ABC):
         present = [path for path in parsed.side_files if self._download(model, version, path, io.BytesIO())]
         return problems + [f"{path} is missing" for path in parsed.side_files if path not in present]
 
-    def fetch(self, model: str, version: str, destination: Path) -> Manifest:
+    def fetch(self, model: str, version: str, destination: Path, trusted: tuple["SSlibKey", ...] = ()) -> Manifest:
         """Copies a release into a new or empty folder, which is there whole or not at all.
 
+        Args:
+          model: its folder.
+          version: its folder below that.
+          destination: where it goes.
+          trusted: keys of which one must have signed it; empty asks for none.
+
         Raises:
-          ReleaseError: if there is no such release, if it is damaged, or if the folder holds something.
+          ReleaseError: if there is no such release, if the folder holds something, or if what was fetched is
+            damaged, is not what the promotions log speaks of, or was not signed by a trusted key.
           StorageError: if the folder cannot be written.
         """
         manifest = self.read_manifest(model, version)
@@ -245,18 +255,29 @@ class ReleaseStore(ABC):
                     with (staging / path).open("xb") as file:
                         self._copy(model, version, path, file)
                         sync_file(file)
-                self._check_fetched(manifest, staging)
+                self._check_fetched(manifest, staging, trusted)
                 staging.rename(destination)
         return manifest
 
-    def _check_fetched(self, manifest: Manifest, folder: Path) -> None:
+    def _check_fetched(self, manifest: Manifest, folder: Path, trusted: tuple["SSlibKey", ...]) -> None:
+        from components.pusher.provenance.side_files import find_side_file_problems
+
         problems = find_differences(manifest.files, hash_files(folder))
         if read_manifest(folder) != manifest:
             problems.append(f"{MANIFEST_NAME} was replaced meanwhile")
+        manifest_bytes = (folder / MANIFEST_NAME).read_bytes()
+        problems += self._find_log_problems(manifest.model, manifest.version, manifest_bytes)
+        uri = self.release_uri(manifest.model, manifest.version)
         if problems:
             raise ReleaseError(
-                f"{self.release_uri(manifest.model, manifest.version)} is damaged: {_summary(problems)}",
+                f"{uri} is damaged: {_summary(problems)}",
                 hint="see `vww releases verify`; use another release, or restore this one",
+            )
+        problems = find_side_file_problems(lambda path: (folder / path).read_bytes(), manifest, trusted)
+        if problems:
+            raise ReleaseError(
+                f"{uri} cannot be trusted: {_summary(problems)}",
+                hint="nothing was fetched; see `vww releases verify`, or use another release",
             )
 
     def _missing(self, model: str, version: str, path: str) -> ReleaseError:

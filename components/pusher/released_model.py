@@ -3,6 +3,7 @@
 TFX would use a Resolver, which open-source Kubeflow Pipelines cannot run.
 """
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import io_utils, path_utils
 
 from components import features
+from components.pusher.provenance.keys import read_public_key
 from components.pusher.release import TRAINING_STATISTICS_NAME
 from components.pusher.stores import open_store
 
@@ -23,12 +25,13 @@ NOTE_FILE = "released_model.txt"
 
 
 class ReleasedModelSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes no types
-    """`version` is empty while nothing was released."""
+    """`version` is empty while nothing was released; `trusted_keys` are paths, as a JSON list."""
 
     PARAMETERS = {  # noqa: RUF012  # TFX's way
         "release_uri": ExecutionParameter(type=str),
         "model_name": ExecutionParameter(type=str),
         "version": ExecutionParameter(type=str),
+        "trusted_keys": ExecutionParameter(type=str),
     }
     INPUTS: dict[str, ChannelParameter] = {}  # noqa: RUF012
     OUTPUTS = {  # noqa: RUF012
@@ -49,7 +52,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         """Writes `released_model.txt`; where there is a release, `Format-Serving/` and `Split-train/FeatureStats.pb`.
 
         Raises:
-          ReleaseError: if the release is damaged.
+          ReleaseError: if the release is damaged, or if none of the trusted keys signed it.
         """
         model = artifact_utils.get_single_instance(output_dict["model"])
         statistics = artifact_utils.get_single_instance(output_dict["statistics"])
@@ -59,7 +62,8 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
             store = open_store(exec_properties["release_uri"])
             with tempfile.TemporaryDirectory() as folder:
                 release = Path(folder) / "release"
-                store.fetch(exec_properties["model_name"], version, release)
+                trusted = tuple(read_public_key(Path(path)) for path in json.loads(exec_properties["trusted_keys"]))
+                store.fetch(exec_properties["model_name"], version, release, trusted)
                 io_utils.copy_dir(str(release / "saved_model"), path_utils.serving_model_dir(model.uri))
                 split_uri = artifact_utils.get_split_uri([statistics], features.TRAIN)
                 gfile.makedirs(split_uri)
@@ -77,17 +81,21 @@ class ReleasedModel(base_component.BaseComponent):  # type: ignore[misc]
       release_uri: the release store.
       model_name: folder of the model in it.
       version: the released version when the run started; None where nothing was released.
+      trusted_keys: files of public keys, of which one must have signed it; empty asks for none.
     """
 
     SPEC_CLASS = ReleasedModelSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, *, release_uri: str, model_name: str, version: str | None) -> None:
+    def __init__(
+        self, *, release_uri: str, model_name: str, version: str | None, trusted_keys: tuple[str, ...]
+    ) -> None:
         super().__init__(
             ReleasedModelSpec(
                 release_uri=release_uri,
                 model_name=model_name,
                 version="" if version is None else version,
+                trusted_keys=json.dumps(trusted_keys),
                 model=Channel(type=standard_artifacts.Model),
                 statistics=Channel(type=standard_artifacts.ExampleStatistics),
             )

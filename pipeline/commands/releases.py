@@ -111,11 +111,12 @@ def releases_fetch(
     version: Which,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
     uri: Store = DEFAULT_STORE,
+    keys: TrustedKeys = None,
 ) -> None:
-    """Copy a release into a folder, whole or not at all, and print the folder."""
+    """Copy a release into a folder, if it is whole and can be trusted, and print the folder."""
     from pipeline.releases import fetch_release
 
-    fetch_release(uri, model, version, folder)
+    fetch_release(uri, model, version, folder, keys=tuple(keys or ()))
 
 
 @releases.command("diff")

@@ -67,6 +67,11 @@ def test_graph_nodes_have_the_edges_of_the_picture(ir):
     assert {name: set(node.upstream_nodes) for name, node in nodes(ir).items()} == UPSTREAM
 
 
+def test_graph_released_model_is_fetched_under_the_trusted_keys(compile_ir):
+    keys = ("release.signing_key=k", "release.trusted_keys=[k.pub]")
+    assert '["k.pub"]' in str(nodes(compile_ir(*keys))["ReleasedModel"].parameters).replace('\\"', '"')
+
+
 def test_graph_order_runs_every_node_after_what_it_needs(ir):
     done = set()
     for name, node in nodes(ir).items():

@@ -116,6 +116,14 @@ def test_fetch_prints_the_folder_and_refuses_a_used_one(vww, versions, tmp_path)
     assert "is there already" in stderr
 
 
+def test_fetch_under_a_key_refuses_a_release_that_it_did_not_sign(vww, versions, tmp_path):
+    generate_key(tmp_path / "k")
+    code, stdout, stderr = vww("fetch", MODEL, "staging", str(tmp_path / "out"), "--key", str(tmp_path / "k.pub"))
+    assert (code, stdout) == (1, "")
+    assert "cannot be trusted: it is not signed" in stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_verify_says_what_was_looked_at_and_names_what_is_wrong(vww, versions, store, tmp_path):
     code, stdout, _ = vww("verify", MODEL, versions[0])
     assert code == 0

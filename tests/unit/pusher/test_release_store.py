@@ -211,3 +211,12 @@ def test_fetch_brings_the_files_beside_the_manifest(store, stage, tmp_path):
     manifest = store.fetch(staged.model, staged.version, tmp_path / "fetched")
     for name in manifest.side_files:
         assert (tmp_path / "fetched" / name).read_bytes() == (staged.folder / name).read_bytes()
+
+
+def test_fetch_side_file_that_the_statement_does_not_speak_of_is_refused(store, stage, tamper, tmp_path):
+    staged = stage()
+    store.publish(*staged)
+    tamper(f"{staged.model}/{staged.version}/MODEL_CARD.md", b"fit for every use")
+    with pytest.raises(ReleaseError, match=r"cannot be trusted: provenance\.json speaks of another MODEL_CARD\.md"):
+        store.fetch(staged.model, staged.version, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -43,14 +43,14 @@ def local_store(tmp_path) -> ReleaseStore:
 
 @pytest.fixture
 def stage_real(stage) -> Callable[..., tuple[Manifest, Path]]:
-    """Stages a release with real side files, signed by a key file or not."""
+    """Stages a release with real side files, signed by a key file or not; `changes` go into its manifest."""
 
     def stage_marked(
         mark: str,
         signing_key: Path | None = None,
         *,
-        baseline: str | None = None,
         payload: dict[str, bytes] | None = None,
+        **changes: str,
     ) -> tuple[Manifest, Path]:
         staged = stage(payload={"labels.txt": b"not-person\nperson\n", **(payload or {})}, mark=mark)
         for name in staged.folder.iterdir():
@@ -60,9 +60,7 @@ def stage_real(stage) -> Callable[..., tuple[Manifest, Path]]:
         signer = None if signing_key is None else read_signer(signing_key)
         text = (staged.folder / MANIFEST_NAME).read_text()
         key_id = None if signer is None else signer.public_key.keyid
-        manifest = parse_manifest(text, "manifest.json").model_copy(
-            update={"signing_key_id": key_id, "baseline": baseline}
-        )
+        manifest = parse_manifest(text, "manifest.json").model_copy(update={"signing_key_id": key_id, **changes})
         (staged.folder / MANIFEST_NAME).write_text(manifest.to_json())
         write_side_files(staged.folder, manifest, SBOM, signer)
         assert release_version(files) == manifest.version

@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import pytest
 
 from components.errors import ConfigError, ReleaseError
@@ -43,3 +46,28 @@ def test_check_baseline_unsigned_release_under_a_key_is_refused(publish, local_s
 
 def test_check_baseline_signed_release_is_taken(publish, local_store, key_file, other_key_file, public_key):
     check_baseline(local_store, publish("a", key_file), (public_key(other_key_file), public_key(key_file)))
+
+
+def test_fetch_under_a_key_takes_only_what_it_signed(
+    publish, local_store, key_file, other_key_file, public_key, tmp_path
+):
+    manifest = publish("a", key_file)
+    where = (manifest.model, manifest.version)
+    with pytest.raises(ReleaseError, match="was signed by another key"):
+        local_store.fetch(*where, tmp_path / "out", (public_key(other_key_file),))
+    assert not (tmp_path / "out").exists()
+    assert local_store.fetch(*where, tmp_path / "out", (public_key(key_file),)) == manifest
+
+
+def test_fetch_release_that_was_replaced_since_it_was_promoted_is_refused(
+    publish, stage_real, local_store, put, tmp_path
+):
+    manifest = publish("a")
+    put(local_store, manifest)
+    _, other = stage_real("a", created_utc="2027-01-01T00:00:00Z")  # whole in itself; only the log knows better
+    there = Path(local_store.release_uri(manifest.model, manifest.version))
+    shutil.rmtree(there)
+    shutil.copytree(other, there)
+    with pytest.raises(ReleaseError, match=r"manifest\.json has sha256 \w+ instead of the promotions log's"):
+        local_store.fetch(manifest.model, manifest.version, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
