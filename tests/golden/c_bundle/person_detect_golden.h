@@ -8,6 +8,7 @@
 #ifndef PERSON_DETECT_GOLDEN_H_
 #define PERSON_DETECT_GOLDEN_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "model_settings.h"
@@ -26,8 +27,9 @@ extern const int kGoldenLabels[kGoldenCount];
 extern const std::int8_t kGoldenOutputs[kGoldenCount][kCategoryCount];
 
 // Runs the model on all of them and prints what it finds, PASS or FAIL last.
-// Returns 0 for PASS and 1 for FAIL.
-int RunSelfTest();
+// Returns 0 for PASS and 1 for FAIL. Overwrites the arena, aligned to 16: an
+// interpreter that shares it has to be made after this, or again.
+int RunSelfTest(std::uint8_t* arena, std::size_t arena_size);
 
 }  // namespace person_detect_model
 

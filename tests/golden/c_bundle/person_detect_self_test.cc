@@ -6,9 +6,11 @@
 // 1df4298a300508d52e352d734dae59cedae2783bb62f829987d0451630f048cc
 //
 // Needs TensorFlow Lite Micro. It is a program of its own, for the target or a
-// host, unless VWW_SELF_TEST_NO_MAIN is defined: then firmware calls
-// RunSelfTest() of person_detect_golden.h.
+// host, with an arena of its own. With VWW_SELF_TEST_NO_MAIN it has neither:
+// firmware lends its arena to RunSelfTest() of
+// person_detect_golden.h.
 
+#include <cstddef>
 #include <cstdint>
 
 #include "model_settings.h"
@@ -31,8 +33,6 @@
 
 namespace person_detect_model {
 namespace {
-
-alignas(16) std::uint8_t tensor_arena[kTensorArenaSize];
 
 bool HasContract(const char* what, const TfLiteTensor* tensor,
                  const int* expected_dims, int rank, float scale,
@@ -64,7 +64,7 @@ int RunGolden(int index, tflite::MicroInterpreter& interpreter) {
   return largest;
 }
 
-bool RunsAsExpected() {
+bool RunsAsExpected(std::uint8_t* arena, std::size_t arena_size) {
   const unsigned char* model_data = g_person_detect_model_data;
   const tflite::Model* model = tflite::GetModel(model_data);
   if (model->version() != TFLITE_SCHEMA_VERSION) {
@@ -77,16 +77,15 @@ bool RunsAsExpected() {
     MicroPrintf("operators: not registered");
     return false;
   }
-  tflite::MicroInterpreter interpreter(model, ops, tensor_arena,
-                                       kTensorArenaSize);
+  tflite::MicroInterpreter interpreter(model, ops, arena, arena_size);
   if (interpreter.AllocateTensors() != kTfLiteOk) {
     MicroPrintf("arena: AllocateTensors() fails with %d bytes",
-                kTensorArenaSize);
+                static_cast<int>(arena_size));
     return false;
   }
   MicroPrintf("arena: %d of %d bytes used",
               static_cast<int>(interpreter.arena_used_bytes()),
-              kTensorArenaSize);
+              static_cast<int>(arena_size));
 
   const int input_dims[] = {1, kNumRows, kNumCols, kNumChannels};
   const int output_dims[] = {1, kCategoryCount};
@@ -111,8 +110,8 @@ bool RunsAsExpected() {
 
 }  // namespace
 
-int RunSelfTest() {
-  const bool passes = RunsAsExpected();
+int RunSelfTest(std::uint8_t* arena, std::size_t arena_size) {
+  const bool passes = RunsAsExpected(arena, arena_size);
   MicroPrintf("%s", passes ? "PASS" : "FAIL");
   return passes ? 0 : 1;
 }
@@ -120,8 +119,13 @@ int RunSelfTest() {
 }  // namespace person_detect_model
 
 #ifndef VWW_SELF_TEST_NO_MAIN
+namespace {
+alignas(16) std::uint8_t tensor_arena[kTensorArenaSize];
+}  // namespace
+
 int main() {
+  using person_detect_model::RunSelfTest;
   tflite::InitializeTarget();
-  return person_detect_model::RunSelfTest();
+  return RunSelfTest(tensor_arena, kTensorArenaSize);
 }
 #endif

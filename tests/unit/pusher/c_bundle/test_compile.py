@@ -93,6 +93,18 @@ def test_no_source_has_static_constructors_or_writable_tables(bundle, toolchain,
         assert re.search(r" [tT] .*_GLOBAL_|_init_array| [dDbB] ", symbols) is None, symbols
 
 
+@pytest.mark.parametrize(("flags", "has_arena"), [((), True), (("-DVWW_SELF_TEST_NO_MAIN",), False)])
+def test_self_test_has_an_arena_of_its_own_only_as_a_program(bundle, spec, toolchain, embedded, flags, has_arena):
+    compiled = toolchain.compile(bundle / "person_detect_self_test.cc", "-std=c++11", *flags, *embedded)
+    symbols = subprocess.run(
+        [f"{toolchain.prefix}nm", "-S", compiled], check=True, capture_output=True, text=True
+    ).stdout
+    # "0000000000000000 0000000000001b60 b _ZN12_GLOBAL__N_112tensor_arenaE"; b is memory without a value.
+    sizes = [int(size, 16) for size in re.findall(r"^\w+ (\w+) [bB] ", symbols, re.MULTILINE)]
+    assert sizes == ([spec.tensor_arena_size] if has_arena else [])
+    assert (" T main\n" in symbols) == has_arena
+
+
 @pytest.mark.parametrize("name", ["a", "person_detect", "zoo_camera_at_front_door"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_sources_are_as_clang_format_would_write_them(of_labels, write_bundle, name, channels):

@@ -1,7 +1,10 @@
 import hashlib
 import json
+import re
+import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +83,20 @@ def test_library_json_leaves_golden_vectors_and_self_test_out(spec):
     assert library["name"] == "person_detect"
     assert library["version"] == f"0.1.0+{hashlib.sha256(spec.flatbuffer).hexdigest()[:12]}"
     assert library["build"]["srcFilter"] == ["+<*.cc>", "-<person_detect_golden.cc>", "-<person_detect_self_test.cc>"]
+
+
+def test_platformio_lines_of_the_readme_add_what_library_json_leaves_out(bundle, tmp_path_factory):
+    project = tmp_path_factory.mktemp("project")
+    (project / "src").mkdir()
+    shutil.copytree(bundle, project / "lib" / "person_detect")
+    (ini,) = re.findall(r"```ini\n(.*?)```", (bundle / "README.md").read_text(), re.DOTALL)
+    # PlatformIO looks from the folder of the application's sources.
+    everything, *added = re.findall(r"\+<([^>]+)>", ini)
+    found = {Path(pattern).name for pattern in added if (project / "src" / pattern).is_file()}
+    filters = json.loads((bundle / "library.json").read_text())["build"]["srcFilter"]
+    left_out = re.findall(r"-<([^>]+)>", " ".join(filters))
+    assert (everything, found) == ("*", set(left_out))
+    assert "build_flags = -DVWW_SELF_TEST_NO_MAIN\n" in ini
 
 
 def test_labels_of_any_text_compile_and_print(of_labels, write_bundle, compile_and_run):
