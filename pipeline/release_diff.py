@@ -11,10 +11,18 @@ from components.pusher.release import CONFIG_NAME, FileDigest
 from components.pusher.release_store import ReleaseStore
 from pipeline.console import print_table
 
-# Figures that are shown even where they are equal.
 _FIGURES = (
     "float_metrics.",
     "int8_metrics.",
+    "footprint.flatbuffer_bytes",
+    "footprint.arena_total_bytes",
+    "footprint.macs",
+)
+# Those of them that are shown even where they are equal.
+_HEADLINES = (
+    ".examples",
+    ".accuracy",
+    ".auc",
     "footprint.flatbuffer_bytes",
     "footprint.arena_total_bytes",
     "footprint.macs",
@@ -29,7 +37,7 @@ class Differences:
 
     Attributes:
       a, b: their versions.
-      figures: (path in the manifest, value in a, value in b) of all metrics and sizes, equal ones included.
+      figures: (path in the manifest, value in a, value in b) of metrics and sizes: the headlines, and what differs.
       fields: the same of everything else that differs.
       files: (path, digest in a, digest in b) of every file that differs; None where it is not there.
       config: unified diff of the two resolved configs, line by line.
@@ -68,7 +76,11 @@ def compare_releases(store: ReleaseStore, model: str, a: str, b: str) -> Differe
     return Differences(
         a=a,
         b=b,
-        figures=[row for row in rows if row[0].startswith(_FIGURES)],
+        figures=[
+            (path, one, other)
+            for path, one, other in rows
+            if path.startswith(_FIGURES) and (one != other or path.endswith(_HEADLINES))
+        ],
         fields=[row for row in rows if not row[0].startswith(_FIGURES) and row[1] != row[2]],
         files=[
             (path, left.files.get(path), right.files.get(path))
@@ -133,6 +145,8 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
