@@ -62,6 +62,7 @@ def test_vww_budget_without_limits_passes_and_prints_json_for_the_labels_that_ar
     code, stdout, stderr = vww(
         FOLDERS, "--set", "data.images=nowhere", "--labels", "5", "--json", "--set", "transform.side=32",
         "--set", "gates.int8.max_arena_bytes=null", "--set", "gates.int8.max_flatbuffer_bytes=null",
+        "--set", "gates.int8.max_macs=null",
     )  # fmt: skip
     assert code == 0, stderr
     budget = Budget.from_json(stdout)
