@@ -30,7 +30,7 @@ class JudgedImages:
 
     @property
     def codes(self) -> npt.NDArray[np.int8]:
-        """What a device feeds the model: int8, of the rasters' shape."""
+        """What a device feeds the model: int8, of the rasters' shape; made anew each time, a byte for a value."""
         return pixels.quantize(self.rasters)
 
 
