@@ -75,6 +75,11 @@ def drop_interval(lost: int, won: int, images: int) -> Interval:
     return low, high
 
 
+def allowed_false_alarms(max_false_alarm_rate: float, negatives: int) -> int:
+    """How many of these images may be reported; a rate that is a whole number of them is used up."""
+    return math.floor(max_false_alarm_rate * negatives + 1e-9)
+
+
 def images_for_share(limit: float) -> int | None:
     """The fewest images on which a share of 1 has a lower bound of at least `limit`; None where no number has."""
     return None if limit >= 1 else _fewest(limit, 1 - limit)

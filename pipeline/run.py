@@ -18,7 +18,7 @@ from components.example_gen.plan import DatasetPlan, plan_dataset
 from components.features import EVAL
 from components.pusher.c_bundle.c_names import index_names
 from components.pusher.channels import Channel
-from components.pusher.gate_reach import check_gates, check_operating_point
+from components.pusher.gate_reach import check_gates, check_golden, check_operating_point
 from components.pusher.outcome import Outcome
 from components.pusher.provenance.trust import check_baseline, check_keys
 from components.pusher.stores import open_store
@@ -74,9 +74,11 @@ def check_plan(config: RunConfig, plan: DatasetPlan) -> None:
     Raises:
       ConfigError: naming it.
     """
-    check_gates(config.gates, dict(zip(plan.label_names, plan.counts[EVAL], strict=True)))
-    check_operating_point(config.release.max_false_alarm_rate, plan.positive)
+    eval_images = dict(zip(plan.label_names, plan.counts[EVAL], strict=True))
+    check_gates(config.gates, eval_images)
+    check_operating_point(config.release.max_false_alarm_rate, plan.positive, eval_images)
     index_names(plan.label_names, plan.positive)  # raises what would otherwise be raised after training
+    check_golden(config.release.golden_images, eval_images)
 
 
 def look_at_data(config: RunConfig, view: RunView) -> DatasetPlan:

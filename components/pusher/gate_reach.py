@@ -1,10 +1,11 @@
 """Refuses, before anything is trained, what no model could pass on the images that will judge it."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 from components.errors import ConfigError
 from components.gate_options import DecideOn, GateOptions
-from components.intervals import images_for_drop, images_for_share, reachable_auc
+from components.intervals import allowed_false_alarms, images_for_drop, images_for_share, reachable_auc
 
 
 def check_gates(gates: GateOptions, eval_images: Mapping[str, int]) -> None:
@@ -36,17 +37,63 @@ def check_gates(gates: GateOptions, eval_images: Mapping[str, int]) -> None:
         )
 
 
-def check_operating_point(max_false_alarm_rate: float | None, positive: str | None) -> None:
-    """Checks that there is a label whose false alarms can be counted.
+def check_operating_point(
+    max_false_alarm_rate: float | None, positive: str | None, eval_images: Mapping[str, int]
+) -> None:
+    """Checks that there are false alarms to count, and that the rate allows one: 0 has to be asked for as 0.
+
+    Args:
+      max_false_alarm_rate: as the config states it.
+      positive: the positive label, if there is one.
+      eval_images: as for `check_gates`.
 
     Raises:
-      ConfigError: if a rate is stated and there is no positive label.
+      ConfigError: if a rate is stated that the eval split cannot show.
     """
-    if max_false_alarm_rate is not None and positive is None:
+    if max_false_alarm_rate is None:
+        return
+    stated = f"release.max_false_alarm_rate={max_false_alarm_rate:g}"
+    if positive is None:
         raise ConfigError(
-            f"release.max_false_alarm_rate={max_false_alarm_rate:g} has no meaning: no label of the data is positive",
+            f"{stated} has no meaning: no label of the data is positive",
             expected="one COCO category, whose absence is the other label",
             hint="leave it out, and compare the scores of the labels",
+        )
+    negatives = sum(count for label, count in eval_images.items() if label != positive)
+    if negatives == 0:
+        raise ConfigError(
+            f"{stated} cannot be measured: no eval image is without {positive}",
+            expected=f"eval images without {positive}, whose false alarms can be counted",
+            hint="bring some (data.splits), or leave it out",
+        )
+    if max_false_alarm_rate > 0 and allowed_false_alarms(max_false_alarm_rate, negatives) == 0:
+        raise ConfigError(
+            f"{stated} would allow 0 false alarms: of the {negatives:,} eval images without {positive}, one is already"
+            f" {1 / negatives:.3g}",
+            expected=f"at least {math.ceil(1 / max_false_alarm_rate - 1e-9):,} eval images without {positive}",
+            hint="bring more eval images (data.splits), allow more, or ask for none on these images with"
+            " --set release.max_false_alarm_rate=0",
+        )
+
+
+def check_golden(golden_images: int, eval_images: Mapping[str, int]) -> None:
+    """Checks that the eval split has the golden vectors that a release takes along, of every label.
+
+    Args:
+      golden_images: as the config states it.
+      eval_images: as for `check_gates`.
+
+    Raises:
+      ConfigError: if it has fewer images, or none of a label.
+    """
+    total, wanted = sum(eval_images.values()), max(golden_images, len(eval_images))
+    empty = [label for label, count in eval_images.items() if count == 0]
+    if empty or total < wanted:
+        raise ConfigError(
+            f"release.golden_images={golden_images} cannot be chosen from {total:,} eval images"
+            + (f", none of them {' or '.join(empty)}" if empty else ""),
+            expected=f"at least {wanted:,} eval images, and one of every label",
+            hint="bring more eval images (data.splits), or state fewer golden images if there are more than 8",
         )
 
 

@@ -196,13 +196,15 @@ def _measure(
     images, answers = splits[features.EVAL].images, codes[features.EVAL]
     chosen = select_golden(images.source_ids, images.labels.tolist(), options.golden_images)
     compared = _first(chosen, len(images.labels), options.parity_images)
-    parity = compare_outputs(answers[compared], run_reference(judgement.portable, images.codes[compared]))
+    parity = compare_outputs(
+        answers[compared], run_reference(judgement.portable, pixels.quantize(images.rasters[compared]))
+    )
     point = _operating_point(contract, splits, codes, dataset, options.max_false_alarm_rate)
     refusals = list(judgement.refusals)
     if point is None and dataset.positive is not None:
         refusals.append(
             f"release.max_false_alarm_rate: more than {options.max_false_alarm_rate} of the eval images without"
-            f" {dataset.positive} have its highest score, so that no threshold keeps to it"
+            f" {dataset.positive} have its highest score, or there are none, so that no threshold keeps to it"
         )
     return replace(
         judgement,
@@ -212,7 +214,7 @@ def _measure(
         golden=Golden(
             source_ids=tuple(images.source_ids[index] for index in chosen),
             labels=tuple(int(images.labels[index]) for index in chosen),
-            inputs=images.codes[chosen],
+            inputs=pixels.quantize(images.rasters[chosen]),
             outputs=answers[chosen],
         ),
         operating_point=point,
@@ -276,7 +278,11 @@ def _predict(saved_model_dir: Path, rasters: Rasters) -> Floats:
     import tensorflow as tf
 
     signature: Any = tf.saved_model.load(str(saved_model_dir)).signatures[features.PIXELS_SIGNATURE]
-    images = pixels.normalize(rasters.astype(np.float32))
-    return np.concatenate(
-        [signature(**{features.IMAGE: tf.constant(image[np.newaxis])})[features.PROBABILITIES] for image in images]
-    )
+
+    def answer(raster: Rasters) -> Floats:
+        image = tf.constant(pixels.normalize(raster[np.newaxis].astype(np.float32)))
+        found: Floats = signature(**{features.IMAGE: image})[features.PROBABILITIES].numpy()
+        return found
+
+    # One by one: the whole split as float32 would be four times what is held already.
+    return np.concatenate([answer(raster) for raster in rasters])

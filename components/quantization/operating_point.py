@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.intervals import Interval, wilson_interval
+from components.intervals import Interval, allowed_false_alarms, wilson_interval
 from components.options import Options
 from components.quantization.contracts import TensorContract
 
@@ -67,20 +67,20 @@ class OperatingPoint(Options):
 def choose_code(
     codes: npt.NDArray[np.int8], is_positive: npt.NDArray[np.bool_], max_false_alarm_rate: float | None, half: int
 ) -> int | None:
-    """The lowest code from which on false alarms keep to a rate; None where even the highest one does not.
+    """The lowest code from which on false alarms keep to a rate; None where not even the highest does, or none shows.
 
     Args:
       codes: int8 [n], what the positive label got.
       is_positive: bool [n], whether the image has it.
-      max_false_alarm_rate: share of the images without it that may be reported; None asks for `half`.
+      max_false_alarm_rate: share of the images without it that may be reported, below 1; None asks for `half`.
       half: the lowest code above a probability of a half.
     """
     if max_false_alarm_rate is None:
         return half
     negatives = np.sort(codes[~is_positive])
-    allowed = int(np.floor(max_false_alarm_rate * len(negatives) + 1e-9))
-    if allowed >= len(negatives):
-        return int(np.iinfo(np.int8).min)
+    if len(negatives) == 0:  # no image could be a false alarm: that every code keeps to the rate says nothing
+        return None
+    allowed = allowed_false_alarms(max_false_alarm_rate, len(negatives))
     # One above the highest of those that must not be reported.
     code = int(negatives[len(negatives) - allowed - 1]) + 1
     return None if code > np.iinfo(np.int8).max else code

@@ -3,7 +3,7 @@ import pytest
 from components.errors import ConfigError
 from components.gate_options import DecideOn, GateOptions
 from components.intervals import reachable_auc
-from components.pusher.gate_reach import check_gates, check_operating_point
+from components.pusher.gate_reach import check_gates, check_golden, check_operating_point
 
 
 def gates(on=DecideOn.LOWER_BOUND, *, float_=None, **int8):
@@ -74,7 +74,36 @@ def test_check_gates_of_a_label_that_is_none_names_those_of_the_data():
 
 
 def test_check_operating_point_needs_a_positive_label():
-    check_operating_point(0.05, "person")
-    check_operating_point(None, None)
+    check_operating_point(0.05, "person", images(100, 100))
+    check_operating_point(None, None, images(100, 100))
     with pytest.raises(ConfigError, match=r"max_false_alarm_rate=0.05 has no meaning"):
-        check_operating_point(0.05, None)
+        check_operating_point(0.05, None, images(100, 100))
+
+
+def test_check_operating_point_without_negatives_is_refused():
+    with pytest.raises(ConfigError, match="cannot be measured: no eval image is without person"):
+        check_operating_point(0.05, "person", images(0, 100))
+    with pytest.raises(ConfigError, match="no eval image is without person"):
+        check_operating_point(0.0, "person", images(0, 100))
+    check_operating_point(None, "person", images(0, 100))
+
+
+@pytest.mark.parametrize(("rate", "needed"), [(0.05, 20), (0.3, 4), (0.01, 100)])
+def test_check_operating_point_rate_that_allows_no_false_alarm_says_how_many_images_it_takes(rate, needed):
+    check_operating_point(rate, "person", images(needed, 1))
+    with pytest.raises(ConfigError, match="would allow 0 false alarms") as caught:
+        check_operating_point(rate, "person", images(needed - 1, 1))
+    assert caught.value.expected == f"at least {needed} eval images without person"
+    check_operating_point(0.0, "person", images(needed - 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("golden", "negatives", "positives", "refused"),
+    [(8, 7, 1, None), (8, 3, 4, "from 7 eval images"), (8, 100, 0, "none of them person"), (20, 9, 9, "from 18 eval")],
+)
+def test_check_golden_needs_as_many_images_and_every_label(golden, negatives, positives, refused):
+    if refused is None:
+        check_golden(golden, images(negatives, positives))
+    else:
+        with pytest.raises(ConfigError, match=refused):
+            check_golden(golden, images(negatives, positives))

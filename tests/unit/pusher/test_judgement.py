@@ -1,8 +1,11 @@
 """The judgement of small models whose answers are their images, under the real interpreters."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from components import features
 from components.dataset import DatasetSummary
 from components.errors import ModelError
 from components.gate_options import DecideOn, Int8Gates
@@ -10,7 +13,7 @@ from components.intervals import drop_interval, wilson_interval
 from components.pusher.calibration import Calibration
 from components.pusher.int8_verdict import int8_gates
 from components.pusher.judged_images import JudgedImages
-from components.pusher.judgement import JudgedSplit, judge_flatbuffer
+from components.pusher.judgement import JudgedSplit, _predict, judge_flatbuffer
 from components.pusher.manifest import CalibrationRecord
 from components.pusher.options import ReleaseOptions
 from components.quantization.slim import slim_flatbuffer
@@ -207,3 +210,37 @@ def test_operating_point_without_a_positive_label_is_none(judge):
     persons, labels = hundred(wrong=0)
     found = judge({"eval": make_split(persons, labels)}, positive=None)
     assert (found.operating_point, found.refusals) == (None, ())
+
+
+# What is held at once.
+
+
+def peak_bytes(work):
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_codes_of_a_split_take_a_byte_for_a_value():
+    rasters = np.zeros((64, 128, 128, 1), np.uint8)
+    images = JudgedImages(rasters, np.zeros(64, np.int64), [""] * 64, [""] * 64)
+    assert peak_bytes(lambda: images.codes) < 1.1 * rasters.nbytes
+
+
+def test_float_model_answers_image_by_image_and_never_holds_the_split_as_floats(tmp_path):
+    import tensorflow as tf
+
+    spec = tf.TensorSpec([None, 128, 128, 1], tf.float32, name=features.IMAGE)
+    module = tf.Module()
+    module.answer = tf.function(
+        lambda image: {features.PROBABILITIES: tf.reduce_mean(image, axis=[1, 2])}, input_signature=[spec]
+    )
+    tf.saved_model.save(module, str(tmp_path), {features.PIXELS_SIGNATURE: module.answer})
+    rasters = np.repeat(np.arange(256, dtype=np.uint8), 128 * 128).reshape(256, 128, 128, 1)
+    expected = np.arange(256)[:, np.newaxis] / 127.5 - 1
+    found = []
+    assert peak_bytes(lambda: found.append(_predict(tmp_path, rasters))) < rasters.nbytes
+    np.testing.assert_allclose(found[0], expected, atol=1e-4)

@@ -21,7 +21,7 @@ def split(negatives, positives):
     return codes, np.arange(len(codes)) >= len(negatives)
 
 
-@given(CODES, CODES, st.floats(0, 1))
+@given(CODES, CODES, st.floats(0, 1, exclude_max=True))
 def test_choose_code_is_the_lowest_that_keeps_to_the_rate(negatives, positives, limit):
     codes, is_positive = split(negatives, positives)
     code = choose_code(codes, is_positive, limit, 1)
@@ -44,6 +44,11 @@ def test_choose_code_unasked_is_above_a_half():
 
 def test_choose_code_of_a_model_that_is_always_sure_has_none():
     assert choose_code(*split([127] * 20, [127]), 0.05, 1) is None
+
+
+def test_choose_code_without_negatives_is_none_and_not_every_image():
+    assert choose_code(*split([], [5, 120]), 0.05, 1) is None
+    assert choose_code(*split([], [5, 120]), None, 1) == 1
 
 
 def test_choose_code_rate_that_is_a_whole_number_of_images_is_used_up():
