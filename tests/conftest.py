@@ -1,6 +1,10 @@
-"""Golden files: small, textual, one fact each; `make golden` rewrites them from what the code does now."""
+"""Golden files: small, textual, one fact each; `make golden` rewrites them from what the code does now.
+
+And the compilers that tests call.
+"""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,3 +33,22 @@ def golden(request):
         assert text == path.read_text(encoding="utf-8"), f"{path} differs; `make golden` if the change is meant"
 
     return check
+
+
+@pytest.fixture(scope="session")
+def require_tool():
+    """A function that gives the path of a compiler or the like; where it is missing the test skips.
+
+    With VWW_REQUIRE_COMPILERS=1, as `.ci/run` sets it where it has found them or could install them, the test fails.
+    """
+
+    def find(tool: str, package: str) -> str:
+        path = shutil.which(tool)
+        if path is None:
+            missing = f"{tool} is not installed (Debian: {package})"
+            if os.environ.get("VWW_REQUIRE_COMPILERS") == "1":
+                pytest.fail(f"{missing}, and VWW_REQUIRE_COMPILERS=1 asks for it")
+            pytest.skip(missing)
+        return path
+
+    return find

@@ -1,6 +1,5 @@
 """A small model that TFLite Micro runs, its bundle, and the compilers that must have nothing to say about it."""
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -51,11 +50,10 @@ TOOLCHAINS = (
 
 
 @pytest.fixture(params=TOOLCHAINS, ids=lambda toolchain: toolchain.name)
-def toolchain(request: pytest.FixtureRequest) -> Toolchain:
+def toolchain(request: pytest.FixtureRequest, require_tool: Callable[[str, str], str]) -> Toolchain:
     """Each of the two toolchains, or a skip that names the missing package."""
     for tool in ("gcc", "g++", "objcopy", "nm"):
-        if shutil.which(f"{request.param.prefix}{tool}") is None:
-            pytest.skip(f"{request.param.prefix}{tool} is not installed (Debian: {_package(request.param)})")
+        require_tool(f"{request.param.prefix}{tool}", _package(request.param))
     return request.param
 
 
@@ -64,12 +62,9 @@ def _package(toolchain: Toolchain) -> str:
 
 
 @pytest.fixture(scope="session")
-def compiler() -> str:
+def compiler(require_tool: Callable[[str, str], str]) -> str:
     """Path of g++."""
-    path = shutil.which("g++")
-    if path is None:
-        pytest.skip("g++ is not installed")
-    return path
+    return require_tool("g++", "g++")
 
 
 @pytest.fixture

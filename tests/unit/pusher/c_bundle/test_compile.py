@@ -180,9 +180,10 @@ def test_application_like_the_person_detection_example_compiles_unchanged(bundle
 
 
 @pytest.mark.parametrize("with_self_test", [False, True])
-def test_cmake_builds_the_library_and_on_request_the_self_test(bundle, tflite_micro, tmp_path, with_self_test):
-    if shutil.which("cmake") is None or shutil.which("g++") is None:
-        pytest.skip("cmake or g++ is not installed")
+def test_cmake_builds_the_library_and_on_request_the_self_test(
+    bundle, require_tool, tflite_micro, tmp_path, with_self_test
+):
+    cmake, _ = require_tool("cmake", "cmake"), require_tool("g++", "g++")
     application = tmp_path / "application"
     application.mkdir()
     (application / "main.cc").write_text(
@@ -205,6 +206,6 @@ def test_cmake_builds_the_library_and_on_request_the_self_test(bundle, tflite_mi
     build = tmp_path / "build"
     target = ["-DVWW_TFLITE_MICRO_TARGET=micro"] if with_self_test else []
     for command in (["-S", application, "-B", build, *target], ["--build", build]):
-        subprocess.run(["cmake", *command], check=True, capture_output=True)
+        subprocess.run([cmake, *command], check=True, capture_output=True)
     subprocess.run([build / "application"], check=True)
     assert (build / "person_detect" / "person_detect_self_test").is_file() == with_self_test

@@ -1,7 +1,6 @@
 """Flatbuffers found again in what build systems make of them."""
 
 import hashlib
-import shutil
 import struct
 import subprocess
 
@@ -119,10 +118,9 @@ def test_find_contents_uf2_in_any_order_of_blocks_is_read():
     assert places(content) == places(b"".join(reversed(blocks))) == ["at byte 24"]
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "arm-none-eabi-gcc"])
-def test_find_contents_compiled_array_is_found_in_the_object_file(tmp_path, compiler):
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
+@pytest.mark.parametrize(("compiler", "package"), [("gcc", "gcc"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")])
+def test_find_contents_compiled_array_is_found_in_the_object_file(tmp_path, require_tool, compiler, package):
+    require_tool(compiler, package)
     source = tmp_path / "model.c"
     source.write_text("__attribute__((aligned(16))) " + as_c(FLATBUFFER).removeprefix("alignas(16) "))
     subprocess.run([compiler, "-c", source, "-o", tmp_path / "model.o"], check=True)
