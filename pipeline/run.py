@@ -20,7 +20,6 @@ from components.pusher.c_bundle.c_names import index_names
 from components.pusher.channels import Channel
 from components.pusher.gate_reach import check_gates, check_golden, check_operating_point
 from components.pusher.outcome import Outcome
-from components.pusher.provenance.trust import check_baseline, check_keys
 from components.pusher.stores import open_store
 from components.trainer.weights_file import fingerprint_weights
 from pipeline.code_version import code_version
@@ -45,6 +44,8 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
     Raises:
       VwwError: if keys, the data, initial weights, the release store or a node stops the run.
     """
+    from components.pusher.provenance.trust import check_baseline, check_keys  # takes two seconds
+
     started_utc = utc_now()
     trusted = check_keys(config.release)
     initial_weights_sha256 = fingerprint_weights(config.trainer, config.transform.side)

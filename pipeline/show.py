@@ -11,7 +11,7 @@ from components.pusher.channels import Channel
 from components.pusher.manifest import Manifest
 from components.pusher.outcome import Outcome
 from components.quantization.contracts import TensorContract
-from components.quantization.inspect import OpUse
+from components.quantization.records import OpUse
 from pipeline.config import RunConfig
 from pipeline.console import print_table
 from pipeline.evaluation.report import EvaluationReport

@@ -6,10 +6,7 @@ from components.example_gen.labeling import NOT_ANNOTATED
 from components.features import EVAL
 from components.intervals import Interval, wilson_interval
 from components.pusher.manifest import Footprint, ParityRecord
-from components.quantization.inspect import Layer
-from components.quantization.operating_point import OperatingPoint, Rate
-from components.quantization.quality import Metrics, Quality, QuantizationLoss
-from components.quantization.tflm import ArenaShare
+from components.quantization.records import ArenaShare, Layer, Metrics, OperatingPoint, Quality, QuantizationLoss, Rate
 from components.verdicts import Gate
 from pipeline.console import print_table
 

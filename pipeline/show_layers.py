@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from components.errors import ConfigError, ModelError
-from components.quantization.layers import LayerLoss, LayersReport
+from components.quantization.records import LayerLoss, LayersReport
 from components.trainer.options import InputRange
 from pipeline.child import ask_child
 from pipeline.console import RunView, print_table

@@ -3,19 +3,17 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from components.errors import ConfigError, ModelError
 from components.quantization.contracts import TensorContract
-from components.quantization.equality import Equality, compare_flatbuffers
-from components.quantization.inspect import inspect_flatbuffer
-from components.quantization.slim import Slimmed, slim_flatbuffer
 from pipeline.console import RunView, print_table
-from pipeline.evaluation.feeding import feed, image_shape
-from pipeline.evaluation.image_files import read_image_files
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from components.quantization.equality import Equality
+    from components.quantization.slim import Slimmed
 
 IMAGES = 100  # are fed to both files where the person names no folder; of a folder this many and more
 MOST_IMAGES = 1000
@@ -39,8 +37,6 @@ def slim_file(file: Path, output: Path | None, images: Path | None, *, as_json: 
       ModelError: when the file is no flatbuffer, or its slim form is not the same model under TFLite Micro.
       StorageError: when the output cannot be written.
     """
-    from components.pusher.durable_files import replace_durably, storage_errors
-
     target = output or file.with_name(f"{file.stem}_micro.tflite")
     data = read_flatbuffer(file)
     if target.exists() and target.samefile(file):
@@ -49,6 +45,11 @@ def slim_file(file: Path, output: Path | None, images: Path | None, *, as_json: 
             expected="another file for the output; LiteRT reads the original only",
             hint="-o OTHER.tflite",
         )
+    from components.pusher.durable_files import replace_durably, storage_errors
+    from components.quantization.equality import compare_flatbuffers
+    from components.quantization.inspect import inspect_flatbuffer
+    from components.quantization.slim import slim_flatbuffer
+
     slimmed = slim_flatbuffer(data)
     fed = _images(inspect_flatbuffer(data).inputs, images)
     view.start("TFLite Micro")
@@ -84,8 +85,13 @@ def read_flatbuffer(file: Path) -> bytes:
         raise ModelError(f"cannot read {file}: {error.strerror}", expected="a .tflite file") from error
 
 
-def _images(inputs: tuple[TensorContract, ...], folder: Path | None) -> npt.NDArray[Any]:
+def _images(inputs: tuple[TensorContract, ...], folder: Path | None) -> "npt.NDArray[Any]":
     """What is fed, [n, ...] in the input's dtype; `check_input` refuses a model of several inputs later."""
+    import numpy as np
+
+    from pipeline.evaluation.feeding import feed, image_shape
+    from pipeline.evaluation.image_files import read_image_files
+
     if not inputs:
         raise ModelError("the model has no input", expected="one input")
     source = inputs[0]
@@ -105,7 +111,7 @@ def _images(inputs: tuple[TensorContract, ...], folder: Path | None) -> npt.NDAr
     return np.round(limits.min + values * (float(limits.max) - limits.min)).astype(source.dtype)
 
 
-def _difference(equality: Equality) -> str:
+def _difference(equality: "Equality") -> str:
     if equality.failure is not None:
         return equality.failure
     if equality.differing_images:
@@ -114,7 +120,7 @@ def _difference(equality: Equality) -> str:
     return f"its arena is {equality.arena_after} and was {equality.arena_before}"
 
 
-def _print(file: Path, target: Path, slimmed: Slimmed, equality: Equality, *, of: str, as_json: bool) -> None:
+def _print(file: Path, target: Path, slimmed: "Slimmed", equality: "Equality", *, of: str, as_json: bool) -> None:
     if as_json:
         steps = [
             {"name": step.name, "bytes_before": step.bytes_before, "bytes_after": step.bytes_after}

@@ -10,7 +10,7 @@ import tensorflow_model_analysis as tfma
 from components.gate_options import DecideOn, FloatGates
 from components.intervals import auc_interval, wilson_interval
 from components.pusher.bounded_gates import bounded_gate
-from components.quantization.quality import Metrics
+from components.quantization.records import Metrics
 from components.verdicts import Comparison, Gate
 
 _BASELINE = "baseline"

@@ -5,7 +5,7 @@ from components.gate_options import DecideOn, Int8Gates
 from components.pusher.bounded_gates import NOTHING, Found, bounded_gate
 from components.pusher.judgement import Judgement
 from components.quantization.budget import budget_gates
-from components.quantization.operating_point import Rate
+from components.quantization.records import Rate
 from components.verdicts import Comparison, Gate
 
 _NO_ANSWERS = "TFLite Micro gave none"

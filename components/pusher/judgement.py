@@ -23,16 +23,11 @@ from components.pusher.options import ReleaseOptions
 from components.quantization.compare import compare_outputs
 from components.quantization.contracts import TensorContract
 from components.quantization.golden import Golden, select_golden
-from components.quantization.inspect import FlatbufferReport, OpUse, inspect_flatbuffer
+from components.quantization.inspect import FlatbufferReport, inspect_flatbuffer
 from components.quantization.metrics import dequantize
-from components.quantization.operating_point import (
-    OperatingPoint,
-    choose_code,
-    code_above_half,
-    measure_rates,
-    probability_of,
-)
-from components.quantization.quality import Quality, QuantizationLoss, measure_loss, measure_quality
+from components.quantization.operating_point import choose_code, code_above_half, measure_rates, probability_of
+from components.quantization.quality import measure_loss, measure_quality
+from components.quantization.records import OperatingPoint, OpUse, Quality, QuantizationLoss
 from components.quantization.reference import run_reference
 from components.quantization.slim import slim_flatbuffer
 from components.quantization.tflm import TflmRun, run_under_tflm

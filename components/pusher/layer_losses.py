@@ -8,7 +8,8 @@ import numpy as np
 from components import features, pixels, progress
 from components.errors import ModelError
 from components.quantization.convert import convert_float
-from components.quantization.layers import LayerLoss, measure_layers
+from components.quantization.layers import measure_layers
+from components.quantization.records import LayerLoss
 from components.transformed_examples import read_rasters
 from components.verdicts import Gate
 

@@ -24,10 +24,7 @@ from components.pusher.release import (
 )
 from components.pusher.sealed import check_seal, read_fields, render_sealed
 from components.quantization.contracts import TensorContract
-from components.quantization.inspect import OpUse
-from components.quantization.operating_point import OperatingPoint
-from components.quantization.quality import Quality, QuantizationLoss
-from components.quantization.tflm import ArenaShare
+from components.quantization.records import ArenaShare, OperatingPoint, OpUse, Quality, QuantizationLoss
 from components.verdicts import Gate
 
 FORMAT_VERSION = 3

@@ -12,9 +12,7 @@ from components.drift import Drift
 from components.options import Options
 from components.pusher.manifest import Footprint, ParityRecord
 from components.pusher.release import Sha256
-from components.quantization.layers import LayerLoss
-from components.quantization.operating_point import OperatingPoint
-from components.quantization.quality import Metrics, Quality, QuantizationLoss
+from components.quantization.records import LayerLoss, Metrics, OperatingPoint, Quality, QuantizationLoss
 from components.verdicts import Verdict
 
 OUTCOME_FILE = "outcome.json"

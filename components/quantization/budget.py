@@ -1,14 +1,18 @@
 """Holds what a flatbuffer asks of a device against what the device has."""
 
+from typing import TYPE_CHECKING
+
 from components.gate_options import DeviceBudget
-from components.quantization.inspect import FlatbufferReport
-from components.quantization.tflm import ArenaUse
 from components.verdicts import Comparison, Gate
+
+if TYPE_CHECKING:  # NumPy is not needed to hold one number against another
+    from components.quantization.inspect import FlatbufferReport
+    from components.quantization.tflm import ArenaUse
 
 ALLOWED_OPS = "gates.int8.allowed_ops"
 
 
-def budget_gates(report: FlatbufferReport, arena: ArenaUse | None, budget: DeviceBudget) -> tuple[Gate, ...]:
+def budget_gates(report: "FlatbufferReport", arena: "ArenaUse | None", budget: DeviceBudget) -> tuple[Gate, ...]:
     """The gates on a flatbuffer's footprint, without those that ask nothing.
 
     Args:

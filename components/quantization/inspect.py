@@ -8,42 +8,7 @@ from components.errors import ModelError
 from components.options import Options
 from components.quantization.contracts import TensorContract
 from components.quantization.flatbuffer import Operator, Tensor, read_graph
-
-
-class OpUse(Options):
-    """One operator and how often a flatbuffer uses it.
-
-    Attributes:
-      name: the schema's name, such as `CONV_2D`; a custom operator's own name.
-      version: of the operator; an interpreter has to know at least this one.
-      count: how many operators are of this kind, in all subgraphs.
-      custom: whether the name is registered by the application and not by the schema.
-    """
-
-    name: str
-    version: int
-    count: int
-    custom: bool = False
-
-
-class Layer(Options):
-    """What one operator takes.
-
-    Attributes:
-      index: its place in the order of execution, from 0.
-      op: the schema's name of the operator.
-      output_shape: the batch first; of its first output.
-      macs: multiply-accumulates for one inference at batch 1.
-      weight_bytes: of its constant tensors.
-      output_bytes: of its outputs, in the arena's head while it runs; 0 of a type that NumPy lacks.
-    """
-
-    index: int
-    op: str
-    output_shape: tuple[int, ...]
-    macs: int
-    weight_bytes: int
-    output_bytes: int
+from components.quantization.records import Layer, OpUse
 
 
 class FlatbufferReport(Options):

@@ -14,64 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from components.errors import ModelError
-from components.options import Options
 from components.quantization.feeding import check_input
 from components.quantization.flatbuffer import Graph, Operator, Tensor, read_graph
+from components.quantization.records import LayerLoss, LayersReport
 from components.quantization.tflm import operators_under_tflm
 
 _CALCULATES_NOTHING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")  # a converter of another age has them elsewhere
 _IMAGES_AT_ONCE = 32
 
 Floats = npt.NDArray[np.floating[Any]]
-
-
-class LayerLoss(Options):
-    """One operator of the int8 model beside its float twin, over all images.
-
-    Attributes:
-      index: its place in the int8 model's order of execution, from 0.
-      op: the schema's name of the operator.
-      name: of its output in the file that has names, the float one first; empty where neither has.
-      output_shape: the batch first.
-      snr_db: 10 log10 of the float output's power over that of the difference; None without any difference.
-      cosine: between the two outputs, taken as one vector of all images; None where one of them is all 0.
-      noise: the difference's power as a share of the float output's, so 10 ** (-snr_db / 10).
-      added: its noise less that of its noisiest input: what the operator itself loses, or gains if negative.
-    """
-
-    index: int
-    op: str
-    name: str
-    output_shape: tuple[int, ...]
-    snr_db: float | None
-    cosine: float | None
-    noise: float
-    added: float
-
-    @property
-    def short_name(self) -> str:
-        """The layer in a name such as `mobilenet_v1_1/conv_pw_3_relu_1/Relu6;mobilenet_v1_1/conv_pw_3_bn_1/add`."""
-        parts = self.name.partition(";")[0].split("/")
-        return parts[-2] if len(parts) > 1 else parts[0]
-
-
-class LayersReport(Options):
-    """What `measure_layers` found.
-
-    Attributes:
-      images: how many were fed.
-      input_snr_db: of the input's codes against the float input; None without any difference.
-      layers: in order of execution.
-    """
-
-    images: int
-    input_snr_db: float | None
-    layers: tuple[LayerLoss, ...]
-
-    def worst(self, count: int) -> tuple[LayerLoss, ...]:
-        """The operators that lose most themselves, the worst first."""
-        losing = [layer for layer in self.layers if layer.added > 0]
-        return tuple(sorted(losing, key=lambda layer: (-layer.added, layer.index))[:count])
 
 
 @dataclass(frozen=True)

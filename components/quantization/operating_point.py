@@ -9,59 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.intervals import Interval, allowed_false_alarms, wilson_interval
-from components.options import Options
+from components.intervals import allowed_false_alarms, wilson_interval
 from components.quantization.contracts import TensorContract
+from components.quantization.records import OperatingRates, Rate
 
 DEFAULT_PROBABILITY = 0.5  # of two labels, the more probable one has more
-
-
-class Rate(Options):
-    """A share of some images, with its 95 % interval.
-
-    Attributes:
-      count: images of which it is so.
-      images: of how many, at least 1.
-      value: count / images.
-      interval: of `value`, by Wilson.
-    """
-
-    count: int
-    images: int
-    value: float
-    interval: Interval
-
-
-class OperatingRates(Options):
-    """What the operating point comes to on one split.
-
-    Attributes:
-      false_alarms: of the images without the positive label, those that are reported; None where there are none.
-      recall: of the images with it, those that are reported; None where there are none.
-    """
-
-    false_alarms: Rate | None
-    recall: Rate | None
-
-
-class OperatingPoint(Options):
-    """From which output code of the positive label on it is reported, and what that means.
-
-    Attributes:
-      label: the positive label, such as `person`.
-      index: its place in the output.
-      max_false_alarm_rate: that was asked for; None where it is the code above a probability of a half.
-      code: reported where the output code is at least this one.
-      threshold: the probability of that code.
-      rates: by split: eval, on which the code was chosen, and test where there is one.
-    """
-
-    label: str
-    index: int
-    max_false_alarm_rate: float | None
-    code: int
-    threshold: float
-    rates: dict[str, OperatingRates]
 
 
 def choose_code(

@@ -8,74 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import FiniteFloat
 
-from components.intervals import Interval, auc_interval, drop_interval, wilson_interval
-from components.options import Options
+from components.intervals import auc_interval, drop_interval, wilson_interval
 from components.quantization.metrics import classifier_metrics
-from components.quantization.operating_point import Rate, rate
-
-
-class Metrics(Options):
-    """Quality on one split, or on a slice of it.
-
-    Attributes:
-      examples: how many were scored.
-      accuracy: share whose highest score is the label's.
-      auc: area under the ROC curve; None where the examples have one label only.
-    """
-
-    examples: int
-    accuracy: FiniteFloat
-    auc: FiniteFloat | None
-
-
-class LabelQuality(Options):
-    """How the images of one label fared.
-
-    Attributes:
-      recall: of its images, those that were given the label; None where there are none.
-      precision: of the images that were given the label, those that have it; None where there are none.
-    """
-
-    recall: Rate | None
-    precision: Rate | None
-
-
-class Quality(Metrics):
-    """Quality on one split, with 95 % intervals.
-
-    Attributes:
-      accuracy_interval: Wilson's.
-      auc_interval: Newcombe's; None where there is no AUC.
-      confusion: images by true label (row) and predicted label (column).
-      labels: by label name.
-      slices: share labelled right by size of the largest labelled object, as in `example_gen.labeling.SIZE_BUCKETS`.
-    """
-
-    accuracy_interval: Interval
-    auc_interval: Interval | None
-    confusion: tuple[tuple[int, ...], ...]
-    labels: dict[str, LabelQuality]
-    slices: dict[str, Rate]
-
-
-class QuantizationLoss(Options):
-    """What became of the float model's decisions, on the same images.
-
-    Attributes:
-      lost: images that only the float model labels right.
-      won: images that only the int8 file labels right.
-      drop: of the accuracy, from float to int8; below 0 where it rose.
-      drop_interval: Tango's 95 % interval of it.
-      agreement: images that both label alike, right or wrong.
-    """
-
-    lost: int
-    won: int
-    drop: FiniteFloat
-    drop_interval: Interval
-    agreement: Rate
+from components.quantization.operating_point import rate
+from components.quantization.records import LabelQuality, Quality, QuantizationLoss
 
 
 def measure_quality(

@@ -25,6 +25,7 @@ from components.options import Options
 from components.quantization import tflm_child
 from components.quantization.feeding import check_feed, check_input
 from components.quantization.flatbuffer import read_graph
+from components.quantization.records import ArenaShare
 
 _ALLOCATION = re.compile(r"\[RecordingMicroAllocator\] Arena allocation (total|head|tail) (\d+) bytes")
 _REPORT_PREFIX = "[RecordingMicroAllocator]"
@@ -32,22 +33,6 @@ _SHARE = re.compile(r"\[RecordingMicroAllocator\] '(.+)' used (\d+) bytes .*\(re
 _POLL_S = 0.2
 _IMAGES_THAT_PAY_A_CHILD = 100  # a second of them: as long as a child takes to start
 _LINES_OF_FAILURE = 5
-
-
-class ArenaShare(Options):
-    """What one kind of allocation takes of the arena's tail.
-
-    Attributes:
-      name: TFLite Micro's own, such as `Persistent buffer data`.
-      used_bytes: with what alignment adds.
-      requested_bytes: without it.
-      count: how many allocations there are.
-    """
-
-    name: str
-    used_bytes: int
-    requested_bytes: int
-    count: int
 
 
 class ArenaUse(Options):

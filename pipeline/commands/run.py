@@ -57,10 +57,11 @@ def run(
 ) -> None:
     """Run the pipeline that CONFIG describes, and release what passes the gates."""
     from pipeline.config import read_config
+
+    config = read_config(config_file, overrides or ())
     from pipeline.console import RunView
     from pipeline.run import run_pipeline, started_worker
 
-    config = read_config(config_file, overrides or ())
     with started_worker(config.run.root) as worker, RunView() as view:
         outcome = run_pipeline(config, view, worker)
     conclude(config, outcome)

@@ -6,7 +6,8 @@ import numpy as np
 
 from components.errors import ModelError
 from components.quantization.inspect import inspect_flatbuffer
-from components.quantization.layers import LayersReport, measure_layers
+from components.quantization.layers import measure_layers
+from components.quantization.records import LayersReport
 from pipeline.evaluation.feeding import feed, image_shape, scale_pixels
 from pipeline.evaluation.float_flatbuffer import float_flatbuffer
 from pipeline.evaluation.image_files import read_image_files

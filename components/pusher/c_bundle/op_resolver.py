@@ -7,7 +7,7 @@ has no method there has no kernel either: a model that uses it runs on no device
 from collections.abc import Sequence
 
 from components.errors import ReleaseError
-from components.quantization.inspect import OpUse
+from components.quantization.records import OpUse
 
 ADD_METHODS = {
     "ABS": "AddAbs",

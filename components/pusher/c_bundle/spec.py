@@ -7,8 +7,7 @@ from components.pixels import HALF_RANGE, INT8_OFFSET
 from components.pusher.c_bundle.c_names import camel_case, check_bundle_name, index_names
 from components.quantization.contracts import TensorContract
 from components.quantization.golden import Golden
-from components.quantization.inspect import OpUse
-from components.quantization.operating_point import OperatingPoint
+from components.quantization.records import OperatingPoint, OpUse
 
 ARENA_ALIGNMENT = 16
 

@@ -8,8 +8,7 @@ import jinja2
 from components.features import SPLITS
 from components.intervals import Interval
 from components.pusher.manifest import Manifest
-from components.quantization.operating_point import Rate
-from components.quantization.quality import Quality
+from components.quantization.records import Quality, Rate
 
 _TEMPLATE = "model_card.md.jinja"
 

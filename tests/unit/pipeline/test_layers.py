@@ -5,7 +5,7 @@ import pytest
 
 from components.errors import ConfigError, ModelError
 from components.quantization.flatbuffer import read_graph
-from components.quantization.layers import LayerLoss
+from components.quantization.records import LayerLoss
 from pipeline.evaluation.float_flatbuffer import float_flatbuffer
 from pipeline.show_layers import name_worst, show_layers
 

@@ -43,10 +43,9 @@ from components.pusher.release_store import ReleaseStore
 from components.pusher.stores import open_store
 from components.quantization.contracts import TensorContract
 from components.quantization.golden import Golden
-from components.quantization.inspect import OpUse
-from components.quantization.operating_point import OperatingPoint, measure_rates
+from components.quantization.operating_point import measure_rates
 from components.quantization.quality import measure_loss, measure_quality
-from components.quantization.tflm import ArenaShare
+from components.quantization.records import ArenaShare, OperatingPoint, OpUse
 from components.verdicts import Comparison, Gate
 from tests.faults.emulator import start_emulator
 from tests.faults.proxy import Proxy, start_proxy

@@ -23,7 +23,7 @@ from components.example_gen.records import encode_example
 from components.gate_options import DecideOn, FloatGates
 from components.intervals import auc_interval, wilson_interval
 from components.pusher.float_verdict import Evaluation, float_gates, read_evaluation
-from components.quantization.quality import Metrics
+from components.quantization.records import Metrics
 from components.verdicts import Verdict
 from pipeline.gates import eval_config
 

@@ -1,7 +1,8 @@
 import pytest
 
 from components.errors import ModelError
-from components.quantization.inspect import OpUse, inspect_flatbuffer
+from components.quantization.inspect import inspect_flatbuffer
+from components.quantization.records import OpUse
 
 
 def test_inspect_person_detect_matches_published_figures(shared_model):

@@ -8,7 +8,8 @@ from components.errors import ModelError
 from components.quantization.convert import convert_float
 from components.quantization.flatbuffer import read_graph
 from components.quantization.flatbuffer_records import pack_model, unpack_model
-from components.quantization.layers import LayerLoss, LayersReport, measure_layers
+from components.quantization.layers import measure_layers
+from components.quantization.records import LayerLoss, LayersReport
 from components.quantization.slim import slim_flatbuffer
 
 LIMIT_S = 120

@@ -4,13 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.quantization.contracts import TensorContract
-from components.quantization.operating_point import (
-    OperatingPoint,
-    choose_code,
-    code_above_half,
-    measure_rates,
-    probability_of,
-)
+from components.quantization.operating_point import choose_code, code_above_half, measure_rates, probability_of
+from components.quantization.records import OperatingPoint
 
 CONTRACT = TensorContract(name="", shape=(1, 2), dtype="int8", scale=1 / 256, zero_point=-128)
 CODES = st.lists(st.integers(-128, 127), min_size=1, max_size=60)

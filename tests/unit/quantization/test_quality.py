@@ -3,7 +3,8 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from components.intervals import auc_interval, wilson_interval
-from components.quantization.quality import Quality, measure_loss, measure_quality
+from components.quantization.quality import measure_loss, measure_quality
+from components.quantization.records import Quality
 
 NAMES = ("cat", "dog", "none")
 

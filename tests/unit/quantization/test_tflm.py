@@ -11,8 +11,9 @@ import pytest
 
 from components.errors import ModelError, StorageError
 from components.quantization.compare import compare_outputs
+from components.quantization.records import ArenaShare
 from components.quantization.reference import run_reference
-from components.quantization.tflm import ArenaShare, _signal_name, run_under_tflm
+from components.quantization.tflm import _signal_name, run_under_tflm
 
 LIMIT_S = 60
 

@@ -3,7 +3,8 @@ import pytest
 from components.errors import GateError
 from components.gate_options import DeviceBudget
 from components.quantization.budget import budget_gates
-from components.quantization.inspect import FlatbufferReport, OpUse
+from components.quantization.inspect import FlatbufferReport
+from components.quantization.records import OpUse
 from components.quantization.tflm import ArenaUse
 from components.trainer.budget import Budget, Estimate
 from components.trainer.job import Architecture

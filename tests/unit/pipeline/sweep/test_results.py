@@ -8,7 +8,7 @@ from components.errors import StorageError
 from components.intervals import wilson_interval
 from components.pusher.manifest import Footprint
 from components.pusher.outcome import Outcome
-from components.quantization.quality import Metrics, Quality
+from components.quantization.records import Metrics, Quality
 from components.verdicts import Comparison, Gate, Verdict
 from pipeline.sweep.results import PointResult, PointRow, Status, compare, measured, read_result
 

@@ -11,7 +11,7 @@ import pytest
 from components.pusher.c_bundle.spec import BundleSpec
 from components.quantization.golden import Golden
 from components.quantization.inspect import inspect_flatbuffer
-from components.quantization.operating_point import OperatingPoint
+from components.quantization.records import OperatingPoint
 from components.quantization.tflm import run_under_tflm
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror")

@@ -5,7 +5,7 @@ import pytest
 
 from components.errors import ReleaseError
 from components.pusher.c_bundle.op_resolver import ADD_METHODS, add_methods
-from components.quantization.inspect import OpUse
+from components.quantization.records import OpUse
 
 # What Register_... builds beyond the schema's operators: custom ones, and a reference variant.
 NOT_BUILTIN = {"BASIC_CLASSIFIER", "CIRCULAR_BUFFER", "DECODE", "DETECTION_POSTPROCESS", "ETHOSU", "L2NORM_REF"}

@@ -11,7 +11,7 @@ import pytest
 
 from components.errors import ReleaseError
 from components.pusher.c_bundle.render import render_bundle
-from components.quantization.inspect import OpUse
+from components.quantization.records import OpUse
 
 
 def test_render_bundle_same_spec_gives_same_bytes_and_no_clock(spec):
