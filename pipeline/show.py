@@ -48,7 +48,7 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
         print_evaluator_quality(outcome.float_metrics, outcome.float_slices)
     print_operating_point(outcome.operating_point)
     if outcome.footprint is not None:
-        print_footprint(outcome.footprint, outcome.parity)
+        print_footprint(outcome.footprint, outcome.parity, outcome.slimming)
     print_gates(outcome.verdict.gates)
     if outcome.promotion is None:
         sys.stdout.write("Refused: nothing was released.\n")
@@ -167,7 +167,7 @@ def print_manifest(manifest: Manifest, uri: str, channels: Sequence[str]) -> Non
     print_quality(manifest.float_metrics, manifest.int8_metrics, manifest.quantization_loss)
     print_operating_point(manifest.operating_point)
     footprint = manifest.footprint
-    print_footprint(footprint, manifest.parity)
+    print_footprint(footprint, manifest.parity, manifest.slimming)
     _print_contracts((manifest.input,), (manifest.output,))
     print_ops(footprint.ops)
     print_gates(manifest.gates)

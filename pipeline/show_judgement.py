@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from components.example_gen.labeling import NOT_ANNOTATED
 from components.features import EVAL
 from components.intervals import Interval, wilson_interval
-from components.pusher.manifest import Footprint, ParityRecord
+from components.pusher.manifest import Footprint, ParityRecord, SlimmingRecord
 from components.quantization.records import ArenaShare, Layer, Metrics, OperatingPoint, Quality, QuantizationLoss, Rate
 from components.verdicts import Gate
 from pipeline.console import print_table
@@ -67,7 +67,7 @@ def print_operating_point(point: OperatingPoint | None) -> None:
         )
 
 
-def print_footprint(footprint: Footprint, parity: ParityRecord | None) -> None:
+def print_footprint(footprint: Footprint, parity: ParityRecord | None, slimming: SlimmingRecord | None) -> None:
     """What the model asks of a device."""
     rows = [
         ["flash: the C array, the slim flatbuffer", f"{_count(footprint.flatbuffer_bytes)} bytes"],
@@ -80,6 +80,9 @@ def print_footprint(footprint: Footprint, parity: ParityRecord | None) -> None:
     if parity is not None:
         differs = f"{parity.max_difference_lsb} LSB at most, on {_count(parity.images)} images"
         rows.append(["differs from the reference kernels by", differs])
+    if slimming is not None:
+        same = f"{_count(slimming.images - slimming.differing)} of {_count(slimming.images)} images"
+        rows.append([f"slim and LiteRT's file equal to the bit in all {slimming.operators} operators on", same])
     print_table("Footprint", ["", ""], rows)
 
 

@@ -67,7 +67,7 @@ def slim_file(file: Path, output: Path | None, images: Path | None, *, as_json: 
     _print(file, target, slimmed, equality, of="random inputs" if images is None else str(images), as_json=as_json)
     if not equality.is_equal:
         raise ModelError(
-            f"{file}: the slim file was not written: {_difference(equality)}",
+            f"{file}: the slim file was not written: {equality.difference()}",
             expected="the same answers and the same outputs of every operator, in an arena that is not larger",
             hint="a model that TFLite Micro does not run cannot be proven; `vww inspect` shows what it says",
         )
@@ -109,15 +109,6 @@ def _images(inputs: tuple[TensorContract, ...], folder: Path | None) -> "npt.NDA
         raise ModelError(f"the model's input is {source.dtype}", expected="numbers")
     limits = np.iinfo(source.dtype)
     return np.round(limits.min + values * (float(limits.max) - limits.min)).astype(source.dtype)
-
-
-def _difference(equality: "Equality") -> str:
-    if equality.failure is not None:
-        return equality.failure
-    if equality.differing_images:
-        first = f", first operator {equality.differing_operators[0]}" if equality.differing_operators else ""
-        return f"{equality.differing_images} of {equality.images} images differ{first}"
-    return f"its arena is {equality.arena_after} and was {equality.arena_before}"
 
 
 def _print(file: Path, target: Path, slimmed: "Slimmed", equality: "Equality", *, of: str, as_json: bool) -> None:

@@ -145,6 +145,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 "operating_point": judgement.operating_point,
                 "footprint": judgement.footprint,
                 "parity": judgement.parity,
+                "slimming": judgement.slimming,
             }
         )
         if not verdict.passed and job.measures_refused:  # for a sweep, which reads figures and mends nothing

@@ -18,10 +18,11 @@ from components.errors import ReleaseError
 from components.pusher.c_bundle.op_resolver import add_methods
 from components.pusher.calibration import Calibration, convert_calibrated, draw_calibration
 from components.pusher.judged_images import JudgedImages, read_judged_images
-from components.pusher.manifest import Footprint, ParityRecord
+from components.pusher.manifest import Footprint, ParityRecord, SlimmingRecord
 from components.pusher.options import ReleaseOptions
 from components.quantization.compare import compare_outputs
 from components.quantization.contracts import TensorContract
+from components.quantization.equality import compare_flatbuffers
 from components.quantization.golden import Golden, select_golden
 from components.quantization.inspect import FlatbufferReport, inspect_flatbuffer
 from components.quantization.metrics import dequantize
@@ -35,6 +36,8 @@ from components.quantization.tflm import TflmRun, run_under_tflm
 Rasters = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int8]
 Floats = npt.NDArray[np.float32]
+
+_SLIMMING_IMAGES = 100  # of the eval split, on which the slim file is held against the one it was made from
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Judgement:
       loss: from float to int8 on the eval split; None where TFLite Micro failed.
       tflm: the run under TFLite Micro on the eval split.
       parity: TFLite Micro against the reference kernels; None where it failed.
+      slimming: `flatbuffer` against `portable` under TFLite Micro; None where it failed.
       golden: some of the eval images with TFLite Micro's answers; None where it failed.
       operating_point: None without a positive label, where TFLite Micro failed, or where no code keeps to the rate.
       refusals: what refuses it that is no threshold.
@@ -66,6 +70,7 @@ class Judgement:
     loss: QuantizationLoss | None
     tflm: TflmRun
     parity: ParityRecord | None
+    slimming: SlimmingRecord | None
     golden: Golden | None
     operating_point: OperatingPoint | None
     refusals: tuple[str, ...]
@@ -168,6 +173,7 @@ def judge_flatbuffer(
         loss=None,
         tflm=runs[features.EVAL],
         parity=None,
+        slimming=None,
         golden=None,
         operating_point=None,
         refusals=(*(f"TFLite Micro: {failure}" for failure in failures), *_unregistrable(report.ops)),
@@ -195,7 +201,13 @@ def _measure(
         answers[compared], run_reference(judgement.portable, pixels.quantize(images.rasters[compared]))
     )
     point = _operating_point(contract, splits, codes, dataset, options.max_false_alarm_rate)
+    fed = pixels.quantize(images.rasters[_first(chosen, len(images.labels), _SLIMMING_IMAGES)])
+    equality = compare_flatbuffers(
+        judgement.portable, judgement.flatbuffer, fed, time_limit_s=options.tflm_time_limit_s
+    )
     refusals = list(judgement.refusals)
+    if not equality.is_equal:
+        refusals.append(f"the slim file is not the model that was converted: {equality.difference()}")
     if point is None and dataset.positive is not None:
         refusals.append(
             f"release.max_false_alarm_rate: more than {options.max_false_alarm_rate} of the eval images without"
@@ -206,6 +218,9 @@ def _measure(
         int8_metrics={name: _quality(split.images, probabilities[name], dataset) for name, split in splits.items()},
         loss=measure_loss(splits[features.EVAL].probabilities, probabilities[features.EVAL], images.labels),
         parity=ParityRecord(**parity.model_dump()),
+        slimming=SlimmingRecord(
+            images=equality.images, operators=equality.operators, differing=equality.differing_images
+        ),
         golden=Golden(
             source_ids=tuple(images.source_ids[index] for index in chosen),
             labels=tuple(int(images.labels[index]) for index in chosen),

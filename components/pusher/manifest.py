@@ -98,6 +98,20 @@ class ParityRecord(Options):
     max_difference_lsb: Count
 
 
+class SlimmingRecord(Options):
+    """The slim file against the one it was made from, bit by bit under TFLite Micro, on images of the eval split.
+
+    Attributes:
+      images: how many both were fed.
+      operators: how many operators' outputs were compared, on each of them.
+      differing: for how many images an answer or an operator's output differs.
+    """
+
+    images: Count
+    operators: Count
+    differing: Count
+
+
 class CalibrationRecord(Options):
     """The training images that the converter saw.
 
@@ -190,6 +204,7 @@ class Manifest(Options):
       gates: every gate on the data, the float and the int8 model, with limit and value.
       footprint: what the model asks of a device.
       parity: TFLite Micro against the reference interpreter.
+      slimming: the slim file against the one it was made from.
       golden: the images of the golden vectors.
       calibration: the images that the converter saw.
       stack: package to version.
@@ -221,6 +236,7 @@ class Manifest(Options):
     gates: tuple[Gate, ...]
     footprint: Footprint
     parity: ParityRecord
+    slimming: SlimmingRecord
     golden: GoldenRecord
     calibration: CalibrationRecord
     stack: dict[str, str]

@@ -10,7 +10,7 @@ from pydantic import Field
 from components.dataset import DatasetSummary
 from components.drift import Drift
 from components.options import Options
-from components.pusher.manifest import Footprint, ParityRecord
+from components.pusher.manifest import Footprint, ParityRecord, SlimmingRecord
 from components.pusher.release import Sha256
 from components.quantization.records import LayerLoss, Metrics, OperatingPoint, Quality, QuantizationLoss
 from components.verdicts import Verdict
@@ -53,6 +53,7 @@ class Outcome(Options):
       operating_point: from which code on the positive label is reported; None where there is none.
       footprint: what it asks of a device; None where it was not measured.
       parity: TFLite Micro against the reference kernels; None where it did not run.
+      slimming: the slim file against the one it was made from; None where TFLite Micro failed.
       layer_losses: the operators that lose most to int8, where a gate refused the int8 flatbuffer's answers.
       promotion: the release; None where the candidate was refused.
     """
@@ -68,5 +69,6 @@ class Outcome(Options):
     operating_point: OperatingPoint | None = None
     footprint: Footprint | None = None
     parity: ParityRecord | None = None
+    slimming: SlimmingRecord | None = None
     layer_losses: tuple[LayerLoss, ...] = ()
     promotion: Promotion | None = None

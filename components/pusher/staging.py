@@ -77,7 +77,8 @@ def stage_release(
       ReleaseError: if the C bundle cannot be rendered for this model.
     """
     footprint, parity, golden, loss = judgement.footprint, judgement.parity, judgement.golden, judgement.loss
-    if footprint is None or parity is None or golden is None or loss is None:
+    slimming = judgement.slimming
+    if footprint is None or parity is None or golden is None or loss is None or slimming is None:
         raise ValueError("only a judgement that passed its gates can be released")
     report = judgement.report
     bundle = BundleSpec(
@@ -143,6 +144,7 @@ def stage_release(
         gates=gates,
         footprint=footprint,
         parity=parity,
+        slimming=slimming,
         golden=GoldenRecord(flatbuffer=flatbuffer_name, source_ids=golden.source_ids, labels=golden.labels),
         calibration=judgement.calibration.record,
         stack={package: metadata.version(package) for package in STACK},

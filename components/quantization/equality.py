@@ -44,6 +44,15 @@ class Equality(Options):
         fits = self.arena_after.total_bytes <= self.arena_before.total_bytes
         return fits and self.images > 0 and self.differing_images == 0
 
+    def difference(self) -> str:
+        """What keeps them from being equal, in words."""
+        if self.failure is not None:
+            return self.failure
+        if self.differing_images:
+            first = f", first operator {self.differing_operators[0]}" if self.differing_operators else ""
+            return f"{self.differing_images} of {self.images} images differ{first}"
+        return f"its arena is {self.arena_after} and was {self.arena_before}"
+
 
 def compare_flatbuffers(
     before: bytes,

@@ -25,6 +25,7 @@ from components.pusher.manifest import (
     Manifest,
     ParityRecord,
     RunRecord,
+    SlimmingRecord,
 )
 from components.pusher.promotion import move
 from components.pusher.provenance.statement import render_statement
@@ -123,6 +124,7 @@ def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Man
             ops=(OpUse(name="CONV_2D", version=3, count=14),),
         ),
         parity=ParityRecord(images=100, differing=0, max_difference_lsb=0),
+        slimming=SlimmingRecord(images=100, operators=31, differing=0),
         golden=GoldenRecord(flatbuffer="person_detect.tflite", source_ids=("7", "8"), labels=(0, 1)),
         calibration=CalibrationRecord(seed=0, count=2, source_ids=("139", "285"), digest="c" * 64),
         stack={"tensorflow": "2.21.0"},

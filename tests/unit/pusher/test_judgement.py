@@ -1,6 +1,7 @@
 """The judgement of small models whose answers are their images, under the real interpreters."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from components.dataset import DatasetSummary
 from components.errors import ModelError
 from components.gate_options import DecideOn, Int8Gates
 from components.intervals import drop_interval, wilson_interval
+from components.pusher import judgement
 from components.pusher.calibration import Calibration
 from components.pusher.int8_verdict import int8_gates
 from components.pusher.judged_images import JudgedImages
 from components.pusher.judgement import JudgedSplit, _predict, judge_flatbuffer
-from components.pusher.manifest import CalibrationRecord
+from components.pusher.manifest import CalibrationRecord, SlimmingRecord
 from components.pusher.options import ReleaseOptions
 from components.quantization.slim import slim_flatbuffer
 from components.verdicts import Verdict
@@ -87,6 +89,7 @@ def test_judge_flatbuffer_measures_the_slim_file_on_every_image(judge, echo):
     assert on_eval.slices["over_10%"].images == 50
     assert found.float_metrics["eval"] == on_eval  # its probabilities are those of the codes
     assert (found.parity.images, found.parity.max_difference_lsb) == (100, 0)
+    assert found.slimming == SlimmingRecord(images=100, operators=1, differing=0)
     assert len(found.golden.inputs) == 8
     np.testing.assert_array_equal(found.golden.inputs, found.golden.outputs)
     assert found.refusals == ()
@@ -134,6 +137,17 @@ def test_int8_gates_pass_at_the_limit_and_refuse_above_it(judge, limit):
 
 
 # What a device would refuse.
+
+
+def test_judge_flatbuffer_whose_slim_file_is_another_model_is_refused(judge, echo, monkeypatch):
+    other = SimpleNamespace(flatbuffer=echo(op="SOFTMAX", input_scale=1 / 16))
+    monkeypatch.setattr(judgement, "slim_flatbuffer", lambda portable: other)
+    persons, labels = hundred(wrong=0)
+    found = judge({"eval": make_split(persons, labels)})
+    assert found.slimming.differing > 0
+    (refusal,) = found.refusals
+    assert refusal.startswith("the slim file is not the model that was converted: ")
+    assert refusal.endswith(f" {found.slimming.differing} of 100 images differ, first operator 0")
 
 
 def test_judge_flatbuffer_that_aborts_is_a_verdict_with_the_interpreters_words(judge, echo):
