@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from components.errors import ModelError, StorageError
+from components.errors import ModelError, PipelineError, StorageError
 from components.options import Options
 from components.quantization import tflm_child
 from components.quantization.feeding import check_feed, check_input
@@ -127,7 +127,8 @@ def run_under_tflm(
 
     Raises:
       ModelError: when the flatbuffer is damaged or not made for these images, or when the interpreter is not there.
-      StorageError: when the temporary folder has no room for the images.
+      StorageError: when the temporary folder has no room for the images or the answers.
+      PipelineError: when the machine has no memory for a child.
     """
     graph = read_graph(flatbuffer)
     if images is not None:
@@ -146,6 +147,7 @@ def operators_under_tflm(flatbuffer: bytes, images: npt.NDArray[Any], *, time_li
     Raises:
       ModelError: when the flatbuffer is damaged or not made for these images, or when the interpreter is not there.
       StorageError: when the temporary folder has no room for the images or for all outputs.
+      PipelineError: when the machine has no memory for a child.
     """
     graph = read_graph(flatbuffer)
     check_input(graph, images)
@@ -216,11 +218,15 @@ def _storage_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            f"the images cannot be handed to TFLite Micro: {error}.",
-            expected="room for them in the folder for temporary files",
-            hint="make room there, or let TMPDIR name another folder",
-        ) from error
+        raise _no_room(error) from error
+
+
+def _no_room(said: OSError | str) -> StorageError:
+    return StorageError(
+        f"images and answers cannot be handed to and from TFLite Micro: {said}.",
+        expected="room for them in the folder for temporary files",
+        hint="make room there, or let TMPDIR name another folder",
+    )
 
 
 @contextlib.contextmanager
@@ -281,11 +287,23 @@ def _failure(exit_code: int, words: str) -> str | None:
 
     Raises:
       ModelError: when the child failed before the interpreter could have an opinion.
+      StorageError: when it could not read or write its files.
+      PipelineError: when it had no memory, or was killed, which nothing here does before it is waited for.
     """
     if exit_code == 0:
         return None
     said = [line for line in words.splitlines() if line.strip() and not line.startswith(_REPORT_PREFIX)]
     reason = "; ".join(said[-_LINES_OF_FAILURE:])
+    if exit_code == tflm_child.NO_ROOM:
+        raise _no_room(said[-1])
+    if exit_code in {tflm_child.NO_MEMORY, -signal.SIGKILL}:
+        raise PipelineError(
+            "TFLite Micro's process "
+            + ("was killed (SIGKILL)" if exit_code < 0 else f"has no memory: {said[-1]}")
+            + ", which says nothing about the model",
+            expected="memory for the images and their answers, once for each process",
+            hint="is the machine out of memory? `dmesg` says whom the kernel killed; finished nodes are not run again",
+        )
     if exit_code == tflm_child.REFUSED:
         return reason
     if exit_code < 0:

@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 REFUSED = 3  # exit code: the interpreter said no, in words; an abort() ends the process before it can choose one
+NO_ROOM = 4  # exit code: a file, not the model, failed
+NO_MEMORY = 5  # exit code: of this process, not of the arena
 
 # Only touched pages cost memory. The interpreter reports what it used, not what it was given.
 _HOST_ARENA_BYTES = 1 << 28
@@ -46,6 +48,9 @@ def main() -> int:
     except RuntimeError as error:
         sys.stderr.write(f"{error}\n")
         return REFUSED
+    except (OSError, MemoryError) as error:
+        sys.stderr.write(f"{str(error) or 'out of memory'}\n")
+        return NO_ROOM if isinstance(error, OSError) else NO_MEMORY
     return 0
 
 

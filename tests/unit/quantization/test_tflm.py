@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.errors import ModelError, StorageError
+from components.errors import ModelError, PipelineError, StorageError
 from components.quantization.compare import compare_outputs
 from components.quantization.records import ArenaShare
 from components.quantization.reference import run_reference
@@ -230,6 +230,40 @@ def test_run_under_tflm_full_disk_is_a_storage_error(reshape_model, monkeypatch)
     with pytest.raises(StorageError, match="No space left") as caught:
         run_under_tflm(reshape_model().build(), None, time_limit_s=LIMIT_S)
     assert "TMPDIR" in caught.value.hint
+
+
+def test_run_under_tflm_disk_that_is_full_for_the_answers_is_a_storage_error(reshape_model, monkeypatch):
+    # Model, images, outputs: the third file is the one that the child writes its answers to.
+    real, opened = tempfile.TemporaryFile, []
+
+    def open_file():
+        opened.append(None)
+        return _open_full_disk() if len(opened) == 3 else real()
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", open_file)
+    with pytest.raises(StorageError, match="No space left"):
+        run_under_tflm(reshape_model().build(), np.zeros((2, 4), np.int8), time_limit_s=LIMIT_S)
+
+
+def test_run_under_tflm_child_that_another_kills_is_no_verdict_on_the_model(reshape_model):
+    others = set(_children(os.getpid()))
+
+    def kill(done, total):
+        for child in set(_children(os.getpid())) - others:
+            os.kill(child, signal.SIGKILL)
+
+    with pytest.raises(PipelineError, match=r"was killed \(SIGKILL\)") as caught:
+        run_under_tflm(reshape_model().build(), np.zeros((500, 4), np.int8), time_limit_s=LIMIT_S, on_progress=kill)
+    assert "out of memory" in caught.value.hint
+
+
+def test_run_under_tflm_child_without_memory_is_no_verdict_on_the_model(reshape_model, tmp_path, monkeypatch):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'Unable to allocate 9 GiB' >&2\nexit 5\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    with pytest.raises(PipelineError, match="has no memory: Unable to allocate 9 GiB"):
+        run_under_tflm(reshape_model().build(), None, time_limit_s=LIMIT_S)
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGABRT, "SIGABRT"), (40, "signal 40")])
