@@ -33,7 +33,7 @@ def _rows(origin: Origin) -> Iterator[tuple[str, str]]:
     code, rule = origin.code, origin.label_rule
     for match in origin.matches:
         yield "found", f"{match.where} is {match.file}  {match.sha256[:12]}"
-    yield "release", origin.release + (f"  ({', '.join(origin.channels)})" if origin.channels else "")
+    yield "release", origin.release + _in_channels(origin.channels)
     yield "run", f"{origin.run.pipeline_run_id}, {origin.run.started_utc} to {origin.created_utc}, in {origin.run.root}"
     yield "ML Metadata", "not on this machine" if origin.metadata is None else origin.metadata
     yield "config", origin.config
@@ -49,3 +49,9 @@ def _rows(origin: Origin) -> Iterator[tuple[str, str]]:
         "signature",
         "none" if origin.signing_key_id is None else f"by key {origin.signing_key_id[:12]}, not checked here",
     )
+
+
+def _in_channels(channels: tuple[str, ...] | None) -> str:
+    if channels is None:
+        return "  (channels not known)"
+    return f"  ({', '.join(channels)})" if channels else ""

@@ -23,7 +23,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from components.errors import ConfigError, StorageError
 
 PUBLIC_SUFFIX = ".pub"
-_PRIVATE_KIND = "an unencrypted PEM file with an Ed25519 private key, readable by its owner only"
+_PRIVATE_KIND = "an unencrypted PEM file with an Ed25519 private key, that others than its owner cannot use"
 _PUBLIC_KIND = "a PEM file with an Ed25519 public key"
 _MAKE_ONE = "`vww releases keygen FILE` makes FILE and FILE.pub"
 
@@ -60,11 +60,14 @@ def read_signer(path: Path, key: str = "release.signing_key") -> CryptoSigner:
 
     Raises:
       ConfigError: if it is missing, no Ed25519 private key, encrypted, or open to others than its owner.
+        A group of this process may read it: Kubernetes mounts a secret so with `fsGroup`, where chmod is impossible.
     """
     content = _read(path, key, _PRIVATE_KIND)
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    found = path.stat()
+    is_own_group = found.st_gid in {os.getegid(), *os.getgroups()}
+    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~(stat.S_IRGRP if is_own_group else 0):
         raise ConfigError(
-            f"{key}: others than its owner may use {path}: received mode {stat.S_IMODE(path.stat().st_mode):04o}",
+            f"{key}: others than its owner may use {path}: received mode {stat.S_IMODE(found.st_mode):04o}",
             expected=_PRIVATE_KIND,
             hint=f"chmod 600 {path}; make a new key if somebody may have copied it",
         )

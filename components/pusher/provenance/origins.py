@@ -38,7 +38,7 @@ class Origin(Options):
     Attributes:
       release: its folder, or `gs://bucket/prefix/model/version`.
       model, version: its names.
-      channels: that hold it now.
+      channels: that hold it now; None where the model's `channels.json` cannot be read.
       matches: which of its files were found.
       created_utc: when it was put together.
       run: the run that made it.
@@ -57,7 +57,7 @@ class Origin(Options):
     release: str
     model: str
     version: str
-    channels: tuple[str, ...]
+    channels: tuple[str, ...] | None
     matches: tuple[Match, ...]
     created_utc: str
     run: RunRecord
@@ -88,7 +88,7 @@ def find_origins(what: str, uris: Sequence[str], on_unreadable: Callable[[str], 
     Args:
       what: a file, or 8 to 64 digits of a SHA-256.
       uris: the release stores to look into.
-      on_unreadable: told of every release that cannot be read; it is passed over.
+      on_unreadable: told of every release and `channels.json` that cannot be read; it is passed over.
 
     Raises:
       ConfigError: if it is neither, or if a store's URI is none.
@@ -96,18 +96,18 @@ def find_origins(what: str, uris: Sequence[str], on_unreadable: Callable[[str], 
       StorageError: if a store refuses to be read.
     """
     path = Path(what)
-    is_digest = not path.exists() and _DIGEST.fullmatch(what) is not None
+    is_digest = not path.exists() and _DIGEST.fullmatch(what.lower()) is not None
     content = None if is_digest else _read(path)
     shelf = [shelved for uri in uris for shelved in _take_down(open_store(uri), on_unreadable)]
     sizes = _flatbuffer_sizes(shelf)
-    contents = [Content(what, "the digest")] if content is None else list(find_contents(content, sizes))
+    contents = [Content(what.lower(), "the digest")] if content is None else list(find_contents(content, sizes))
     found = [(shelved, matches) for shelved in shelf if (matches := _match(shelved, contents))]
     if not found:
         raise ReleaseError(
             f"no release has {what}, nor what is in it; releases looked into: {len(shelf)} in {', '.join(uris)}",
             hint="name other stores with --uri; a file that was changed after its release is another file",
         )
-    return tuple(_origin(shelved, matches, shelf) for shelved, matches in found)
+    return tuple(_origin(shelved, matches, shelf, on_unreadable) for shelved, matches in found)
 
 
 def _read(path: Path) -> bytes:
@@ -156,7 +156,19 @@ def _match(shelved: _Shelved, contents: Sequence[Content]) -> tuple[Match, ...]:
     )
 
 
-def _origin(shelved: _Shelved, matches: tuple[Match, ...], shelf: Sequence[_Shelved]) -> Origin:
+def _channels(
+    store: ReleaseStore, manifest: Manifest, on_unreadable: Callable[[str], object]
+) -> tuple[str, ...] | None:
+    try:
+        return tuple(store.channels(manifest.model).of_version(manifest.version))
+    except ReleaseError as error:
+        on_unreadable(error.message)
+        return None
+
+
+def _origin(
+    shelved: _Shelved, matches: tuple[Match, ...], shelf: Sequence[_Shelved], on_unreadable: Callable[[str], object]
+) -> Origin:
     store, manifest = shelved.store, shelved.manifest
     uri = store.release_uri(manifest.model, manifest.version)
     metadata = Path(manifest.run.root) / _METADATA_FILE
@@ -164,7 +176,7 @@ def _origin(shelved: _Shelved, matches: tuple[Match, ...], shelf: Sequence[_Shel
         release=uri,
         model=manifest.model,
         version=manifest.version,
-        channels=tuple(store.channels(manifest.model).of_version(manifest.version)),
+        channels=_channels(store, manifest, on_unreadable),
         matches=matches,
         created_utc=manifest.created_utc,
         run=manifest.run,

@@ -134,8 +134,9 @@ def test_verify_says_what_was_looked_at_and_names_what_is_wrong(vww, versions, s
     labels.chmod(0o644)
     labels.write_text("person\n")
     code, stdout, stderr = vww("verify", MODEL, versions[0], "--json")
-    assert (code, len(json.loads(stdout)["problems"])) == (1, 1)
+    assert (code, len(json.loads(stdout)["problems"])) == (1, 2)
     assert "cannot be trusted: labels.txt has 7 bytes" in stderr
+    assert "its gates, statement, signature and golden vectors were not looked at" in stderr
 
 
 def test_diff_shows_figures_fields_files_and_a_config_patch(vww, versions, tmp_path):

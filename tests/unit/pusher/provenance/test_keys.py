@@ -82,10 +82,28 @@ def test_read_signer_something_else_is_refused_by_name(key_of, content, words):
     assert "PRIVATE KEY" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620])
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o620, 0o660, 0o444])
 def test_read_signer_key_that_others_may_use_is_refused(key_of, mode):
     with pytest.raises(ConfigError, match=f"received mode {mode:04o}"):
         read_signer(key_of(private_pem(ED25519), mode))
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o640])
+def test_read_signer_key_that_a_group_of_the_process_may_read_is_taken(key_of, mode):
+    path = key_of(private_pem(ED25519), mode)
+    assert path.stat().st_gid in {os.getegid(), *os.getgroups()}
+    assert read_signer(path).public_key.keyid
+
+
+def test_read_signer_key_that_another_group_may_read_is_refused(key_of):
+    path = key_of(private_pem(ED25519), 0o440)
+    other = next(gid for gid in range(54321, 60000) if gid not in {os.getegid(), *os.getgroups()})
+    try:
+        os.chown(path, -1, other)
+    except PermissionError:
+        pytest.skip("only root may give a file to a group that it is not in")
+    with pytest.raises(ConfigError, match="received mode 0440"):
+        read_signer(path)
 
 
 def test_read_signer_missing_file_is_named(tmp_path):

@@ -72,6 +72,20 @@ def test_find_origins_digest_or_its_start_is_known(whence, release, digits):
     assert matches(origins) == [(release.version, "the digest", "person_detect.tflite")]
 
 
+def test_find_origins_digest_in_capitals_is_the_same(whence, release):
+    (origin,), _ = whence(hashlib.sha256(FLATBUFFER).hexdigest().upper())
+    assert (origin.version, origin.matches[0].where) == (release.version, "the digest")
+
+
+def test_find_origins_junk_channels_are_told_and_passed_over(whence, release, local_store, tmp_path):
+    junk = Path(local_store.uri) / release.model / "channels.json"
+    junk.write_text("junk")
+    (origin,), unreadable = whence(hashlib.sha256(FLATBUFFER).hexdigest())
+    assert (origin.version, origin.channels) == (release.version, None)
+    assert len(unreadable) == 1
+    assert str(junk) in unreadable[0]
+
+
 def test_find_origins_two_releases_with_the_same_model_are_both_named(whence, publish, release):
     other = publish("b", payload={"person_detect.tflite": FLATBUFFER})
     origins, _ = whence(hashlib.sha256(FLATBUFFER).hexdigest())
