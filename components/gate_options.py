@@ -1,12 +1,14 @@
 """Thresholds on the data, the float model and the int8 flatbuffer: the config section `gates`."""
 
 import difflib
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.devices import DEVICES
+from components.micro_operators import ADD_METHODS
 from components.options import Options
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -75,13 +77,26 @@ class DeviceBudget(Options):
         if not isinstance(name, str):
             return stated
         if name not in DEVICES:
-            near = difflib.get_close_matches(name, DEVICES, n=1)
-            raise ValueError(
-                f"device: no preset {name!r}; "
-                + (f"did you mean {near[0]}? " if near else "")
-                + f"expected one of {', '.join(DEVICES)}"
-            )
+            near = _did_you_mean(name, DEVICES)
+            raise ValueError(f"device: no preset {name!r}; {near}expected one of {', '.join(DEVICES)}")
         return {key: getattr(DEVICES[name], key) for key in DeviceBudget.model_fields if key != "device"} | stated
+
+    @field_validator("allowed_ops")
+    @classmethod
+    def _name_operators(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """A name that is none would refuse what the firmware does register."""
+        for name in names or ():
+            if name not in ADD_METHODS:
+                raise ValueError(
+                    f"no operator {name!r} that TFLite Micro can register; {_did_you_mean(name.upper(), ADD_METHODS)}"
+                    "expected the schema's names, such as CONV_2D"
+                )
+        return names
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 class Int8Gates(DeviceBudget):

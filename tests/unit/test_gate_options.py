@@ -39,6 +39,12 @@ def test_device_unknown_is_named_with_the_nearest():
         read(', "device": "esp32s3"')
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("CONV2D", "CONV_2D"), ("softmax", "SOFTMAX")])
+def test_allowed_ops_that_are_none_are_refused_with_the_nearest(typed, meant):
+    with pytest.raises(ValidationError, match=f"no operator '{typed}' .*did you mean {meant}"):
+        read(f', "allowed_ops": ["{typed}"]')
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -52,7 +58,7 @@ def test_gates_out_of_range_are_refused(more):
 
 
 def test_device_budget_of_the_int8_gates_leaves_out_what_training_decides():
-    gates = Int8Gates(min_accuracy=0.9, max_arena_bytes=5, max_flatbuffer_bytes=None, max_macs=7, allowed_ops=("A",))
+    gates = Int8Gates(min_accuracy=0.9, max_arena_bytes=5, max_flatbuffer_bytes=None, max_macs=7, allowed_ops=("ADD",))
     assert gates.device_budget == DeviceBudget(
-        max_arena_bytes=5, max_flatbuffer_bytes=None, max_macs=7, allowed_ops=("A",)
+        max_arena_bytes=5, max_flatbuffer_bytes=None, max_macs=7, allowed_ops=("ADD",)
     )

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from components.errors import ReleaseError
-from components.pusher.c_bundle.op_resolver import ADD_METHODS, add_methods
+from components.micro_operators import ADD_METHODS
+from components.pusher.c_bundle.op_resolver import add_methods
 from components.quantization.records import OpUse
 
 # What Register_... builds beyond the schema's operators: custom ones, and a reference variant.
