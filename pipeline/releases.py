@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from components.errors import ReleaseError
 from components.features import EVAL
 from components.pusher.channels import Channel, Channels
 from components.pusher.manifest import Manifest
@@ -22,19 +23,41 @@ from pipeline.show import describe_signature, print_manifest
 
 
 def list_releases(uri: str, *, as_json: bool) -> None:
-    """One row for every release of a store, by model, in the order in which they were put into a channel."""
+    """One row for every release of a store, by model, in the order in which they were put into a channel.
+
+    Raises:
+      ReleaseError: once all rows are shown, if a release or a promotions log cannot be read; naming why.
+    """
     store = open_store(uri)
     releases = store.list_releases()
-    channels = {model: store.channels(model) for model in {release.model for release in releases}}
+    problems: list[str] = []
+    channels = {}
+    for model in sorted({release.model for release in releases}):
+        try:
+            channels[model] = store.channels(model)
+        except ReleaseError as error:
+            problems.append(error.message)
+            channels[model] = Channels(model=model)
     rows = [_row(release, store, channels[release.model]) for release in sorted(releases, key=_by_log(channels))]
+    unreadable = [row["unreadable"] for row in rows if "unreadable" in row]
     if as_json:
         _print_json(rows)
-        return
+    else:
+        _print_rows(uri, rows)
+    if unreadable:
+        problems.append(f"{len(unreadable)} of {len(rows)} releases cannot be read: {'; '.join(unreadable)}")
+    if problems:
+        raise ReleaseError(f"{uri}: {'; '.join(problems)}", hint="the others are listed; see `vww releases verify`")
+
+
+def _print_rows(uri: str, rows: list[dict[str, Any]]) -> None:
     print_table(
         f"Releases in {uri}",
         ["model", "version", "channels", "created", "int8 accuracy", "int8 AUC", "flatbuffer", "arena"],
         [
-            [
+            [row["model"], row["version"], ", ".join(row["channels"]), "unreadable", "-", "-", "-", "-"]
+            if "unreadable" in row
+            else [
                 row["model"],
                 row["version"],
                 ", ".join(row["channels"]),
@@ -58,12 +81,17 @@ def _by_log(channels: dict[str, Channels]) -> Any:
 
 
 def _row(release: Release, store: ReleaseStore, channels: Channels) -> dict[str, Any]:
-    manifest = store.read_manifest(release.model, release.version)
-    metrics = manifest.int8_metrics[EVAL]
-    return {
+    row = {
         "model": release.model,
         "version": release.version,
         "channels": list(channels.of_version(release.version)),
+    }
+    try:
+        manifest = store.read_manifest(release.model, release.version)
+    except ReleaseError as error:
+        return {**row, "unreadable": error.message}
+    metrics = manifest.int8_metrics[EVAL]
+    return row | {
         "created_utc": manifest.created_utc,
         "int8_accuracy": metrics.accuracy,
         "int8_auc": metrics.auc,

@@ -22,7 +22,8 @@ CHANNELS_FORMAT_VERSION = 1
 
 _DAMAGED = (
     "restore it from a backup or from an older generation of the object; or delete it and promote again, which "
-    "starts a new log. Releases are not affected: `vww releases verify MODEL VERSION`"
+    "starts a new log, from which `vww releases gc` then knows the order of releases, and of others by their "
+    "manifests' times only. Releases are not affected: `vww releases verify MODEL VERSION`"
 )
 
 

@@ -28,7 +28,6 @@ from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Promotion
 from components.pusher.publishing import publish_to_staging
-from components.pusher.release import MANIFEST_NAME, hash_bytes
 from components.pusher.staging import ReleaseFacts, stage_release
 from components.pusher.stores import open_store
 from components.pusher.training_statistics import canonical_statistics
@@ -205,7 +204,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             uri=published.uri,
             version=manifest.version,
             # Where the release had been there before, the manifest is that of the run that made it.
-            manifest_sha256=hash_bytes(store.read_file(job.model, manifest.version, MANIFEST_NAME)).sha256,
+            manifest_sha256=published.manifest_sha256,
             flatbuffer_sha256=manifest.files[manifest.golden.flatbuffer].sha256,
             already_released=published.already_published,
         )

@@ -6,7 +6,8 @@
 
 Objects are atomic but folders are not, so a release is there from the moment its manifest is: it is uploaded last.
 Two runs that make the same payload at once have manifests and side files of their own. The first manifest is the
-release's, and by its digest leads to the side files that speak of it, whatever the other run goes on to write.
+release's, and by its digest leads to the side files that speak of it, whatever the other run goes on to write. Side
+files of other manifests are what such a run left; nobody reads them. Anything else there is told by `verify`.
 Objects of a version without a manifest belong to a publish that is under way, or are what a killed one left. The next
 publish of that version overwrites them, each by compare-and-swap on its generation, so that no sweep and no removal
 that had listed them before can take them away. Any publish sweeps those that are a day old.
@@ -20,6 +21,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ import urllib3
 from google.api_core.exceptions import (
     BadRequest,
     Forbidden,
+    GoogleAPICallError,
     GoogleAPIError,
     NotFound,
     PreconditionFailed,
@@ -39,7 +42,7 @@ from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from components.errors import ConfigError, ReleaseError, StorageError
+from components.errors import ConfigError, StorageError
 from components.pusher.channels import Channels
 from components.pusher.manifest import Manifest
 from components.pusher.release import (
@@ -51,12 +54,18 @@ from components.pusher.release import (
     is_model,
     is_version,
 )
-from components.pusher.release_store import Release, ReleaseStore, Sink, Stored, StoredFolder
-
-LEFTOVER_AGE_S = 24 * 3600.0
+from components.pusher.release_store import (
+    ABANDONED_AGE_S,
+    Release,
+    ReleaseStore,
+    Sink,
+    Stored,
+    StoredFolder,
+    refuse_foreign,
+)
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-_BESIDE = re.compile("beside-[0-9a-f]{12}/")
+_BESIDE = re.compile(rf"beside-[0-9a-f]{{12}}/({'|'.join(map(re.escape, SIDE_FILES))})")
 _PROBE_NAME = ".write-check"
 _ABSENT = 0  # the generation of an object that is not there
 _WRITER = "vww-writer"
@@ -88,11 +97,17 @@ class GcsStore(ReleaseStore):
         check_model(model)
         with self._errors():
             self._check_holds_releases(model)
-            probe = self._bucket.blob(self._key(model, _PROBE_NAME))
-            for _ in range(2):
-                probe.upload_from_string(b"", retry=_PREFLIGHT_RETRY, timeout=_TIMEOUT_S)
-            with suppress(NotFound):  # another run's preflight check may have been faster
-                probe.delete(retry=_PREFLIGHT_RETRY, timeout=_TIMEOUT_S)
+            self._write_probe(model, writes=2, retry=_PREFLIGHT_RETRY)
+
+    def _write_probe(self, model: str, *, writes: int, retry: Any) -> datetime:
+        """Writes an object that holds nothing, and deletes it; gives the bucket's own time."""
+        probe = self._bucket.blob(self._key(model, _PROBE_NAME))
+        for _ in range(writes):
+            probe.upload_from_string(b"", retry=retry, timeout=_TIMEOUT_S)
+        now: datetime = probe.updated
+        with suppress(NotFound):  # another writer's probe may have been faster
+            probe.delete(retry=retry, timeout=_TIMEOUT_S)
+        return now
 
     def list_releases(self, model: str | None = None) -> tuple[Release, ...]:
         """See `ReleaseStore.list_releases`."""
@@ -116,18 +131,20 @@ class GcsStore(ReleaseStore):
         """See `ReleaseStore.list_folders`."""
         root = self._key(model, "")
         by_version = defaultdict(list)
-        blobs = self._list(root)
-        for blob in blobs:
+        for blob in self._list(root):
             version, _, path = blob.name.removeprefix(root).partition("/")
             if is_version(version) and path:
                 by_version[version].append(blob)
-        youngest = max((blob.updated for blob in blobs), default=None)
+        if not by_version:
+            return ()
+        with self._errors():
+            now = self._write_probe(model, writes=1, retry=_RETRY)
         return tuple(
             StoredFolder(
                 version=version,
                 is_release=any(blob.name == self._key(model, version, MANIFEST_NAME) for blob in found),
                 size_bytes=sum(blob.size for blob in found),
-                age_s=(youngest - max(blob.updated for blob in found)).total_seconds(),
+                age_s=(now - max(blob.updated for blob in found)).total_seconds(),
                 marks={blob.name: str(blob.generation) for blob in found},
             )
             for version, found in sorted(by_version.items())
@@ -150,7 +167,7 @@ class GcsStore(ReleaseStore):
             if version in folders and folders[version].is_release:
                 return False
             for folder in folders.values():
-                if not folder.is_release and folder.version != version and folder.age_s > LEFTOVER_AGE_S:
+                if not folder.is_release and folder.version != version and folder.age_s > ABANDONED_AGE_S:
                     self.remove(model, folder)
             left = folders[version].marks if version in folders else {}
             beside = _beside((staged_dir / MANIFEST_NAME).read_bytes())
@@ -258,7 +275,7 @@ class GcsStore(ReleaseStore):
         for blob in self._list(root):
             path = blob.name.removeprefix(root)
             sink = _HashSink()
-            is_payload = path != MANIFEST_NAME and _BESIDE.match(path) is None
+            is_payload = path != MANIFEST_NAME and _BESIDE.fullmatch(path) is None
             if is_payload and self._download_object(blob.name, sink):
                 digests[path] = sink.digest()
         return digests
@@ -279,11 +296,13 @@ class GcsStore(ReleaseStore):
         for blob in self._bucket.list_blobs(prefix=root, delimiter="/", retry=_PREFLIGHT_RETRY, timeout=_TIMEOUT_S):
             name = blob.name.removeprefix(root)
             if name not in ("", CHANNELS_NAME, _PROBE_NAME):
-                raise ReleaseError(
-                    f"{self.uri}/{model} holds something else than releases, for example {name}",
-                    expected=f"nothing, or folders with a {MANIFEST_NAME}",
-                    hint="set release.uri to another place, or move those objects away",
-                )
+                raise refuse_foreign(f"{self.uri}/{model}", name)
+
+    def _ended_session(self) -> StorageError:
+        return StorageError(
+            f"{self.uri}: the session of an upload in parts has ended before the upload",
+            hint="try again; nothing of the release is visible",
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -291,6 +310,8 @@ class GcsStore(ReleaseStore):
         try:
             yield
         except NotFound as error:
+            if _is_of_upload_session(error):
+                raise self._ended_session() from error
             raise StorageError(
                 f"{self.uri}: there is no such bucket",
                 hint="correct release.uri, or make it: gcloud storage buckets create",
@@ -314,6 +335,8 @@ class GcsStore(ReleaseStore):
         except TooManyRequests as error:
             raise StorageError(f"{self.uri}: the bucket asks to slow down", hint="try again in a minute") from error
         except _FAILURES as error:
+            if isinstance(error, GoogleAPICallError) and error.code == http.HTTPStatus.GONE:
+                raise self._ended_session() from error
             raise StorageError(f"{self.uri}: {error}", hint="check the network, then try again") from error
 
 
@@ -322,6 +345,12 @@ _FAILURES = (
     GoogleAPIError, InvalidResponse, DataCorruption, requests.RequestException, urllib3.exceptions.HTTPError,
     http.client.HTTPException, ConnectionError,
 )  # fmt: skip
+
+
+def _is_of_upload_session(error: GoogleAPICallError) -> bool:
+    """Whether it was not a bucket that was asked for, but an upload that was begun before."""
+    request = getattr(error.response, "request", None)
+    return request is not None and "upload_id=" in (request.url or "")
 
 
 class _HashSink:

@@ -10,6 +10,7 @@ Whoever takes the lock removes every `.staging-*` first: its owner held the lock
 """
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ from components.pusher.release import (
     is_model,
     is_version,
 )
-from components.pusher.release_store import Release, ReleaseStore, Sink, Stored, StoredFolder
+from components.pusher.release_store import Release, ReleaseStore, Sink, Stored, StoredFolder, refuse_foreign
 
 _LOCK_NAME = ".lock"
 _PROBE_BYTES = 4096
@@ -86,13 +87,14 @@ class LocalStore(ReleaseStore):
         """See `ReleaseStore.list_folders`; what is not whole has another name here, and is swept by the next writer."""
         releases = [self._root / model / release.version for release in self.list_releases(model)]
         with storage_errors(self._root / model):
+            now = _file_system_time(self._root / model) if releases else 0.0
             written = {folder: (folder / MANIFEST_NAME).stat().st_mtime for folder in releases}
             return tuple(
                 StoredFolder(
                     version=folder.name,
                     is_release=True,
                     size_bytes=sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()),
-                    age_s=max(written.values()) - written[folder],
+                    age_s=now - written[folder],
                     marks={"": _mark(folder)},
                 )
                 for folder in releases
@@ -180,6 +182,14 @@ def _read_chunks(file: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def _file_system_time(folder: Path) -> float:
+    """Now, in seconds, by the clock that dates the files here: on a network share, its server's."""
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(b"now")
+        probe.flush()
+        return os.fstat(probe.fileno()).st_mtime
+
+
 def _mark(folder: Path) -> str:
     """Tells a folder from another that is put in its place; inode numbers alone are used again."""
     status = folder.stat()
@@ -196,8 +206,4 @@ def _check_holds_releases(folder: Path) -> None:
     for entry in sorted(folder.iterdir()):
         ours = entry.name in (CHANNELS_NAME, _LOCK_NAME) or entry.name.startswith(STAGING_PREFIX)
         if not ours and not (entry / MANIFEST_NAME).is_file():
-            raise ReleaseError(
-                f"{folder} holds something else than releases, for example {entry.name}",
-                expected=f"nothing, or folders with a {MANIFEST_NAME}",
-                hint="set release.uri to another place, or move those files away",
-            )
+            raise refuse_foreign(str(folder), entry.name)

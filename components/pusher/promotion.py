@@ -1,11 +1,10 @@
 """Moves channels: by compare-and-swap on the one file that holds them and their log."""
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from components.errors import ReleaseError, StorageError
 from components.pusher.channels import Channel, Channels, Kind, new_entry_id
-from components.pusher.release import CHANNELS_NAME, MANIFEST_NAME, VERSION_DIGITS, check_model, is_version
+from components.pusher.release import CHANNELS_NAME, VERSION_DIGITS, check_model, is_version
 from components.pusher.release_store import ReleaseStore
 from components.pusher.verification import check_release
 
@@ -65,8 +64,11 @@ def promote(
       StorageError: if the store refuses to be read or written.
     """
     seen = store.channels(model)
-    check_release(store, model, version, trusted)
-    return move(store, channel, version, seen=seen, expected_previous=seen.held(channel), kind=Kind.PROMOTE, by=by)
+    digest = check_release(store, model, version, trusted)
+    return move(
+        store, channel, version, seen=seen, expected_previous=seen.held(channel), kind=Kind.PROMOTE, by=by,
+        manifest_sha256=digest,
+    )  # fmt: skip
 
 
 def roll_back(
@@ -106,8 +108,11 @@ def roll_back(
             expected=f"one of {', '.join(past)}" if past and target is not None else None,
             hint=f"vww releases log {model} --uri {store.uri} shows what it held; `vww releases promote` takes any",
         )
-    check_release(store, model, target, trusted)
-    move(store, channel, target, seen=seen, expected_previous=seen.held(channel), kind=Kind.ROLLBACK, by=by)
+    digest = check_release(store, model, target, trusted)
+    move(
+        store, channel, target, seen=seen, expected_previous=seen.held(channel), kind=Kind.ROLLBACK, by=by,
+        manifest_sha256=digest,
+    )  # fmt: skip
     return target
 
 
@@ -120,6 +125,7 @@ def move(
     expected_previous: str | None,
     kind: Kind,
     by: str,
+    manifest_sha256: str,
 ) -> bool:
     """Puts a release into a channel, if that still holds what the caller saw in it.
 
@@ -131,13 +137,14 @@ def move(
       expected_previous: what the channel has to hold; None for nothing.
       kind: for the log.
       by: for the log.
+      manifest_sha256: of the manifest that the caller verified or wrote.
 
     Returns:
       Whether it moved; False, with nothing written, if the channel holds this version already.
 
     Raises:
-      ReleaseError: if there is no such release, if it was removed meanwhile, or if the channel has moved; it is
-        left as it is.
+      ReleaseError: if there is no such release, if it was removed or its manifest replaced meanwhile, or if the
+        channel has moved; it is left as it is.
       StorageError: if the store refuses to be read or written.
     """
     model, entry_id = seen.model, new_entry_id()
@@ -154,7 +161,14 @@ def move(
                 f"{store.uri}/{model}: {version} was removed while it was being put into {channel}",
                 hint="publish it again: run the pipeline again, which reuses its finished nodes",
             )
-        manifest_sha256 = hashlib.sha256(store.read_file(model, version, MANIFEST_NAME)).hexdigest()
+        found = store.manifest_digest(model, version)
+        if found != manifest_sha256:
+            raise ReleaseError(
+                f"{store.release_uri(model, version)}: the manifest was replaced since it was verified: "
+                f"received sha256 {found}",
+                expected=f"sha256 {manifest_sha256}",
+                hint=f"nothing was moved; `vww releases verify {model} {version}` says what is wrong with it now",
+            )
         moved = now.with_entry(kind, channel, version, by=by, manifest_sha256=manifest_sha256, entry_id=entry_id)
         if store.swap_channels(moved, token):
             return True

@@ -41,6 +41,7 @@ def publish_to_staging(
         expected_previous=baseline,
         kind=Kind.PUBLISH,
         by=by,
+        manifest_sha256=published.manifest_sha256,
     )
     return published
 

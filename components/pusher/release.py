@@ -12,6 +12,9 @@
             ├── training_statistics.pb  of the train split, for the drift of the next one
             └── ...                     the rest of the payload
 
+In a bucket, the four that speak of the manifest lie one folder deeper (components.pusher.gcs_store); fetching a
+release puts them where they are drawn here.
+
 The version is a digest of the payload: equal releases have equal names, and a name says what it holds. The manifest
 and the files that speak of it, SIDE_FILES, are no part of the payload; they are those of the run that was first.
 """
@@ -151,7 +154,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 def release_version(files: Mapping[str, FileDigest]) -> str:
     r"""The first 12 hex digits of the SHA-256 of what `sha256sum` prints for the payload's files in path order.
 
-    In a release folder, without this code:
+    In a release folder, or one that was fetched from a bucket, without this code:
 
         find . -type f -printf '%P\0' | grep -zEv '^(manifest|provenance|sbom|MODEL_CARD)[.]' |
           LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum

@@ -10,7 +10,6 @@
   and whoever publishes it again writes every file anew, which the removal then leaves alone.
 """
 
-import hashlib
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -30,12 +29,18 @@ from components.pusher.release import (
     check_model,
     check_version,
     find_differences,
+    hash_bytes,
+    hash_file,
     hash_files,
     is_payload_path,
 )
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
+
+
+# What is in no channel, or not whole, may belong to a publish that is under way; after this long it does not.
+ABANDONED_AGE_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,13 @@ class PublishResult:
     Attributes:
       uri: its folder, or `gs://bucket/prefix/model/version`.
       already_published: whether nothing had to be written.
+      manifest_sha256: of the manifest that lies there, which is the one that was verified.
       seen: the model's channels before anything was written, for `components.pusher.promotion.move`.
     """
 
     uri: str
     already_published: bool
+    manifest_sha256: str
     seen: Channels
 
 
@@ -82,7 +89,7 @@ class StoredFolder:
       version: its name.
       is_release: whether its manifest is there; if not, a publish is under way or was killed.
       size_bytes: of all its files.
-      age_s: how much older it is than the youngest thing of this model, by the store's own clock.
+      age_s: how long ago the last of it was written, by the store's own clock.
       marks: of every file, what tells it from one that is written later under the same name.
     """
 
@@ -139,9 +146,10 @@ class ReleaseStore(ABC):
         manifest = _check_staged(model, version, staged_dir)
         seen = self.channels(model)
         added = self._add(manifest, staged_dir)
-        if not added:
-            self._check_same(manifest)
-        return PublishResult(uri=self.release_uri(model, version), already_published=not added, seen=seen)
+        digest = hash_file(staged_dir / MANIFEST_NAME).sha256 if added else self._check_same(manifest)
+        return PublishResult(
+            uri=self.release_uri(model, version), already_published=not added, manifest_sha256=digest, seen=seen
+        )
 
     def channels(self, model: str) -> Channels:
         """The model's channels and their log; raises ReleaseError if what is stored there is no such thing."""
@@ -180,6 +188,10 @@ class ReleaseStore(ABC):
         text = self.read_file(model, version, MANIFEST_NAME).decode(errors="replace")
         return parse_manifest(text, f"{self.release_uri(model, version)}/{MANIFEST_NAME}")
 
+    def manifest_digest(self, model: str, version: str) -> str:
+        """SHA-256 of a release's manifest, in hex; raises ReleaseError if there is no such release."""
+        return hash_bytes(self.read_file(model, version, MANIFEST_NAME)).sha256
+
     def read_file(self, model: str, version: str, path: str) -> bytes:
         """One file of a release, as it is stored; raises ReleaseError if it is not there."""
         content = io.BytesIO()
@@ -215,7 +227,7 @@ class ReleaseStore(ABC):
 
     def _find_log_problems(self, model: str, version: str, manifest: bytes) -> list[str]:
         channels = self.channels(model)
-        logged, found = channels.manifest_sha256(version), hashlib.sha256(manifest).hexdigest()
+        logged, found = channels.manifest_sha256(version), hash_bytes(manifest).sha256
         if channels.is_removed(version):
             return ["the promotions log says that it is being removed"]
         if logged not in (None, found):
@@ -290,10 +302,12 @@ class ReleaseStore(ABC):
             hint=None if versions else "no release of this model was published there; check the model and the store",
         )
 
-    def _check_same(self, manifest: Manifest) -> None:
-        """Raises ReleaseError unless the published release of this version is whole and has the same files."""
+    def _check_same(self, manifest: Manifest) -> str:
+        """The digest of the published manifest; raises ReleaseError unless that release is whole and the same."""
         uri = self.release_uri(manifest.model, manifest.version)
+        digest = ""
         try:
+            digest = self.manifest_digest(manifest.model, manifest.version)
             problems = self.verify(manifest.model, manifest.version)
         except ReleaseError:
             problems = [f"{MANIFEST_NAME} is missing"]
@@ -306,6 +320,7 @@ class ReleaseStore(ABC):
                 hint="nothing was overwritten; move it away, or let `vww releases gc` finish what it removes, then "
                 "publish again",
             )
+        return digest
 
     @abstractmethod
     def _add(self, manifest: Manifest, staged_dir: Path) -> bool:
@@ -322,6 +337,21 @@ class ReleaseStore(ABC):
     @abstractmethod
     def _hash_files(self, model: str, version: str) -> dict[str, FileDigest]:
         """Every file of a release's payload."""
+
+
+def refuse_foreign(uri: str, name: str) -> ReleaseError:
+    """What to say of a model's folder at `uri` that holds something by a name that no store writes."""
+    if name == "latest":
+        return ReleaseError(
+            f"{uri} was laid out by an older vww: it has `latest`, and no {CHANNELS_NAME}",
+            expected=f"{CHANNELS_NAME}, or a model that nothing was released of",
+            hint="set release.uri to another place, or move that folder away; its releases can be made again, not read",
+        )
+    return ReleaseError(
+        f"{uri} holds something else than releases, for example {name}",
+        expected=f"nothing, or folders with a {MANIFEST_NAME}",
+        hint="set release.uri to another place, or move it away",
+    )
 
 
 def _check_staged(model: str, version: str, staged_dir: Path) -> Manifest:

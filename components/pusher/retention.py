@@ -1,14 +1,12 @@
 """Removes releases that nobody needs any more; see `components.pusher.release_store` for why that is safe."""
 
-import hashlib
 from dataclasses import dataclass
 
 from components.errors import ReleaseError
 from components.pusher.channels import Channel, Channels, Kind, new_entry_id
-from components.pusher.release import MANIFEST_NAME
-from components.pusher.release_store import ReleaseStore, StoredFolder
+from components.pusher.release_store import ABANDONED_AGE_S, ReleaseStore, StoredFolder
 
-ABANDONED_AGE_S = 24 * 3600.0
+_Rank = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
@@ -34,27 +32,32 @@ def plan_cleanup(store: ReleaseStore, model: str, keep: int) -> Cleanup:
     Args:
       store: where.
       model: whose releases.
-      keep: how many releases stay in any case, those that were put into a channel last. What a channel holds, and
-        what it would be rolled back to, stays too, and so does what is younger than a day and in no channel yet.
+      keep: how many releases stay in any case, those that were put into a channel last. Before them come those
+        that the log does not know, as in a store that was copied without it, by the time in their manifests. What a
+        channel holds, and what it would be rolled back to, stays too, and so does what is younger than a day and in
+        no channel yet, and what the log does not know and this vww cannot read.
     """
     channels = store.channels(model)
     folders = store.list_folders(model)
-    kept = _reasons_to_keep(channels, folders, keep)
+    ranks = {folder.version: _rank(store, channels, folder.version) for folder in folders if folder.is_release}
+    kept = _reasons_to_keep(channels, folders, ranks, keep)
     going = [folder for folder in folders if folder.version not in kept]
     return Cleanup(
         channels=channels,
         releases=tuple(
-            sorted((folder for folder in going if folder.is_release), key=lambda folder: _order(channels, folder))
+            sorted((folder for folder in going if folder.is_release), key=lambda folder: ranks[folder.version] or ())
         ),
         leftovers=tuple(folder for folder in going if not folder.is_release),
         kept=kept,
     )
 
 
-def _reasons_to_keep(channels: Channels, folders: tuple[StoredFolder, ...], keep: int) -> dict[str, str]:
-    live = [folder for folder in folders if folder.is_release and not channels.is_removed(folder.version)]
-    newest = sorted((f for f in live if channels.last_entry(f.version)), key=lambda f: _order(channels, f))[-keep:]
-    reasons = {folder.version: f"one of the last {keep}" for folder in newest}
+def _reasons_to_keep(
+    channels: Channels, folders: tuple[StoredFolder, ...], ranks: dict[str, _Rank | None], keep: int
+) -> dict[str, str]:
+    live = {version: rank for version, rank in ranks.items() if rank is not None and not channels.is_removed(version)}
+    reasons = dict.fromkeys(sorted(live, key=live.__getitem__)[-keep:], f"one of the last {keep}")
+    reasons |= {version: "its manifest cannot be read" for version, rank in ranks.items() if rank is None}
     for folder in folders:
         if folder.age_s <= ABANDONED_AGE_S and (not folder.is_release or channels.last_entry(folder.version) is None):
             reasons[folder.version] = "may be about to be published"
@@ -65,9 +68,15 @@ def _reasons_to_keep(channels: Channels, folders: tuple[StoredFolder, ...], keep
     return reasons
 
 
-def _order(channels: Channels, folder: StoredFolder) -> int:
-    last = channels.last_entry(folder.version)
-    return 0 if last is None else last.sequence
+def _rank(store: ReleaseStore, channels: Channels, version: str) -> _Rank | None:
+    """What orders releases by age; None for one that the log does not know and whose manifest cannot be read."""
+    last = channels.last_entry(version)
+    if last is not None:
+        return last.sequence, "", version
+    try:
+        return 0, store.read_manifest(channels.model, version).created_utc, version
+    except ReleaseError:
+        return None
 
 
 def clean_up(store: ReleaseStore, cleanup: Cleanup, *, by: str) -> None:
@@ -88,7 +97,7 @@ def clean_up(store: ReleaseStore, cleanup: Cleanup, *, by: str) -> None:
 def _record_removal(store: ReleaseStore, seen: Channels, version: str, by: str) -> Channels:
     """The log after one more entry, which was written only if nothing in the log had changed."""
     entry_id = new_entry_id()
-    manifest_sha256 = hashlib.sha256(store.read_file(seen.model, version, MANIFEST_NAME)).hexdigest()
+    manifest_sha256 = store.manifest_digest(seen.model, version)
     after = seen.with_entry(Kind.REMOVE, None, version, by=by, manifest_sha256=manifest_sha256, entry_id=entry_id)
     now, token = store.read_channels(seen.model)
     if now == seen and store.swap_channels(after, token):

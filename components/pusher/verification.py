@@ -45,9 +45,17 @@ def find_release_problems(
     ]
 
 
-def check_release(store: ReleaseStore, model: str, version: str, trusted: tuple["SSlibKey", ...] = ()) -> None:
-    """Raises ReleaseError, naming everything that is wrong, if anything is."""
+def check_release(store: ReleaseStore, model: str, version: str, trusted: tuple["SSlibKey", ...] = ()) -> str:
+    """The digest of the manifest of a release of which nothing is wrong.
+
+    It is taken before anything is looked at, so that whoever goes by it notices a manifest that is replaced meanwhile.
+
+    Raises:
+      ReleaseError: naming everything that is wrong.
+    """
+    digest = store.manifest_digest(model, version)
     refuse_problems(store.release_uri(model, version), find_release_problems(store, model, version, trusted))
+    return digest
 
 
 def refuse_problems(uri: str, problems: list[str]) -> None:

@@ -78,7 +78,10 @@ def _run_round(
     clean = open_store(uri)
     seen = clean.publish(*old).seen
     for channel in Channel:
-        move(clean, channel, old.version, seen=seen, expected_previous=None, kind=Kind.PUBLISH, by="seed")
+        move(
+            clean, channel, old.version, seen=seen, expected_previous=None, kind=Kind.PUBLISH, by="seed",
+            manifest_sha256=clean.manifest_digest(old.model, old.version),
+        )  # fmt: skip
     before = clean.channels(old.model)
     os.environ["STORAGE_EMULATOR_HOST"] = proxy.url
     store = open_store(uri)
@@ -115,7 +118,14 @@ def _run_round(
     for channel in Channel:
         repeat(
             lambda channel=channel: move(
-                store, channel, new.version, seen=before, expected_previous=old.version, kind=Kind.PROMOTE, by="test"
+                store,
+                channel,
+                new.version,
+                seen=before,
+                expected_previous=old.version,
+                kind=Kind.PROMOTE,
+                by="test",
+                manifest_sha256=clean.manifest_digest(new.model, new.version),
             )
         )
         assert clean.channels(old.model).held(channel) == new.version

@@ -45,7 +45,7 @@ def versions(store, tmp_path):
         seen = store.publish(*staged).seen
         move(
             store, Channel.STAGING, staged.version, seen=seen, expected_previous=before, kind=Kind.PUBLISH,
-            by=f"run {number}",
+            by=f"run {number}", manifest_sha256=store.manifest_digest(MODEL, staged.version),
         )  # fmt: skip
         before = staged.version
         found.append(staged.version)
@@ -61,6 +61,31 @@ def test_list_is_in_the_order_of_the_log_with_channels(vww, versions):
     assert [(row["version"], row["channels"]) for row in json.loads(stdout)] == [
         (versions[0], []), (versions[1], []), (versions[2], ["staging"]),
     ]  # fmt: skip
+
+
+def test_list_with_an_unreadable_manifest_shows_the_others_and_exits_1(vww, versions, tmp_path):
+    manifest = tmp_path / "store" / MODEL / versions[1] / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_text('{"format_version": 2}')
+    code, stdout, stderr = vww("list")
+    assert code == 1
+    assert all(version in stdout for version in versions)
+    assert "unreadable" in stdout
+    assert "1 of 3 releases" in stderr
+    assert "format_version=2" in stderr
+    code, stdout, _ = vww("list", "--json")
+    rows = {row["version"]: row for row in json.loads(stdout)}
+    assert code == 1
+    assert "format_version=2" in rows[versions[1]]["unreadable"]
+    assert rows[versions[2]]["channels"] == ["staging"]
+
+
+def test_list_with_junk_for_channels_shows_the_releases_and_exits_1(vww, versions, tmp_path):
+    (tmp_path / "store" / MODEL / "channels.json").write_text("junk")
+    code, stdout, stderr = vww("list")
+    assert code == 1
+    assert all(version in stdout for version in versions)
+    assert "channels.json is no JSON" in stderr
 
 
 def test_promote_says_what_it_did_and_that_there_was_nothing_to_do(vww, versions, store):

@@ -185,7 +185,10 @@ def put() -> Callable[..., bool]:
         store: ReleaseStore, staged: Staged, channel: Channel = Channel.STAGING, before: str | None = None
     ) -> bool:
         seen = store.channels(staged.model)
-        return move(store, channel, staged.version, seen=seen, expected_previous=before, kind=Kind.PUBLISH, by="test")
+        return move(
+            store, channel, staged.version, seen=seen, expected_previous=before, kind=Kind.PUBLISH, by="test",
+            manifest_sha256=store.manifest_digest(staged.model, staged.version),
+        )  # fmt: skip
 
     return put_into
 

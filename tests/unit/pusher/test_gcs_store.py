@@ -12,7 +12,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from components.errors import ReleaseError, StorageError
 from components.pusher import gcs_store
-from components.pusher.channels import Channel
+from components.pusher.channels import Channel, Channels
 from components.pusher.gcs_store import GcsStore
 from components.pusher.manifest import read_manifest
 from components.pusher.release import MANIFEST_NAME, STATEMENT_NAME
@@ -228,6 +228,50 @@ def test_refused_access_is_told_before_anything_is_written(refuse, stage, status
         with pytest.raises(StorageError, match=words) as caught:
             work()
         assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_ended_upload_session_is_not_called_a_missing_bucket(monkeypatch, stage, status):
+    class Expire(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.answer(200, b"{}")
+
+        def do_POST(self):
+            host = f"http://127.0.0.1:{self.server.server_port}"
+            self.answer(200, b"{}", Location=f"{host}/upload?uploadType=resumable&upload_id=1")
+
+        def do_PUT(self):
+            self.answer(status, b"")
+
+        def answer(self, status, content, **headers):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", "Content-Length": len(content), **headers}.items():
+                self.send_header(name, str(value))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Expire) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(GcsStore, "channels", lambda *_: Channels(model="person_detect"))
+        with pytest.raises(StorageError, match="the session of an upload in parts has ended"):
+            open_store("gs://bucket/prefix").publish(*stage(payload={"aaa.bin": bytes(9 << 20)}))
+        server.shutdown()
+
+
+def test_other_object_beside_is_told_and_side_files_of_a_lost_race_are_not(bucket_uri, stage):
+    staged = stage()
+    store = open_store(bucket_uri)
+    store.publish(*staged)
+    folder = f"{staged.model}/{staged.version}/beside-0123456789ab"
+    object_at(bucket_uri, f"{folder}/{STATEMENT_NAME}").upload_from_string(b"of a run that lost")
+    assert store.verify(staged.model, staged.version) == []
+    object_at(bucket_uri, f"{folder}/payload.bin").upload_from_string(b"smuggled")
+    assert store.verify(staged.model, staged.version) == ["beside-0123456789ab/payload.bin is not in the manifest"]
 
 
 def test_missing_credentials_are_named_with_the_login(monkeypatch, tmp_path):

@@ -6,11 +6,13 @@ from functools import partial
 import pytest
 
 from components.errors import ReleaseError
+from components.pusher import verification
 from components.pusher.channels import Channel, Kind
 from components.pusher.manifest import read_manifest
 from components.pusher.promotion import move, promote, resolve, roll_back
 from components.pusher.release import CHANNELS_NAME, MANIFEST_NAME
 from components.pusher.stores import open_store
+from components.pusher.verification import find_release_problems
 
 STAGING, PRODUCTION = Channel.STAGING, Channel.PRODUCTION
 
@@ -56,7 +58,10 @@ def test_move_of_the_other_channel_meanwhile_is_no_hindrance(store, published, p
     one, two, _ = published
     seen = store.channels(one.model)
     put(store, two, PRODUCTION)
-    assert move(store, STAGING, one.version, seen=seen, expected_previous=None, kind=Kind.PUBLISH, by="test")
+    assert move(
+        store, STAGING, one.version, seen=seen, expected_previous=None, kind=Kind.PUBLISH, by="test",
+        manifest_sha256=store.manifest_digest(one.model, one.version),
+    )  # fmt: skip
     assert held(store, one.model) == (one.version, two.version)
 
 
@@ -150,6 +155,21 @@ def test_promote_manifest_written_anew_since_it_was_staged_is_refused(store, pub
     tamper(f"{one.model}/{one.version}/{MANIFEST_NAME}", better.to_json().encode())
     with pytest.raises(ReleaseError, match="instead of the promotions log's"):
         promote(store, one.model, one.version, PRODUCTION, by="test")
+
+
+def test_promote_manifest_replaced_after_it_was_verified_is_refused(store, published, tamper, monkeypatch):
+    one = published[0]
+    other = store.read_manifest(one.model, one.version).model_copy(update={"created_utc": "2030-01-01T00:00:00Z"})
+
+    def verify_and_replace(*arguments):
+        problems = find_release_problems(*arguments)
+        tamper(f"{one.model}/{one.version}/{MANIFEST_NAME}", other.to_json().encode())
+        return problems
+
+    monkeypatch.setattr(verification, "find_release_problems", verify_and_replace)
+    with pytest.raises(ReleaseError, match="the manifest was replaced since it was verified"):
+        promote(store, one.model, one.version, PRODUCTION, by="test")
+    assert store.channels(one.model).log == ()
 
 
 @pytest.mark.parametrize("junk", [b"", b"latest\n", b"\xff\x00", b"{}"])

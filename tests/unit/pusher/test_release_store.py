@@ -20,7 +20,10 @@ def test_publish_new_release_is_listed_readable_and_clean(store, stage):
     result = store.publish(*staged)
 
     uri = f"{store.uri}/{staged.model}/{staged.version}"
-    assert result == PublishResult(uri, already_published=False, seen=Channels(model=staged.model))
+    digest = store.manifest_digest(staged.model, staged.version)
+    assert result == PublishResult(
+        uri, already_published=False, manifest_sha256=digest, seen=Channels(model=staged.model)
+    )
     assert store.list_releases() == (Release(staged.model, staged.version),)
     assert store.list_releases(staged.model) == store.list_releases()
     assert store.list_releases("another_model") == ()
@@ -185,7 +188,7 @@ def test_check_usable_foreign_file_in_model_folder_is_named(store, tamper):
     tamper("person_detect/holiday.jpg", b"jpeg")
     with pytest.raises(ReleaseError, match=r"something else than releases, for example holiday\.jpg") as caught:
         store.check_usable("person_detect")
-    assert "move those" in (caught.value.hint or "")
+    assert "move it away" in (caught.value.hint or "")
     store.check_usable("another_model")
 
 
@@ -220,3 +223,10 @@ def test_fetch_side_file_that_the_statement_does_not_speak_of_is_refused(store, 
     with pytest.raises(ReleaseError, match=r"cannot be trusted: provenance\.json speaks of another MODEL_CARD\.md"):
         store.fetch(staged.model, staged.version, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_check_usable_on_the_layout_of_an_older_vww_is_refused_by_name(store, tamper):
+    tamper("person_detect/latest", b"0123456789ab\n")
+    with pytest.raises(ReleaseError, match=r"person_detect was laid out by an older vww: it has `latest`") as caught:
+        store.check_usable("person_detect")
+    assert "set release.uri to another place, or move that folder away" in (caught.value.hint or "")

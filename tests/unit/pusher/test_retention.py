@@ -10,6 +10,7 @@ from google.cloud.storage import Blob, Client
 from components.errors import ReleaseError
 from components.pusher import gcs_store, retention
 from components.pusher.channels import Channel, Kind
+from components.pusher.manifest import read_manifest
 from components.pusher.promotion import move, promote, roll_back
 from components.pusher.release import MANIFEST_NAME
 from components.pusher.retention import clean_up, plan_cleanup
@@ -83,7 +84,10 @@ def test_promotion_that_was_overtaken_by_a_clean_up_is_refused(store, in_turn):
     seen = store.channels(MODEL)
     clean_up(store, plan_cleanup(store, MODEL, keep=1), by="test")
     with pytest.raises(ReleaseError, match=f"{one.version} was removed while it was being put into staging"):
-        move(store, Channel.STAGING, one.version, seen=seen, expected_previous=three.version, kind=Kind.PROMOTE, by="t")
+        move(
+            store, Channel.STAGING, one.version, seen=seen, expected_previous=three.version, kind=Kind.PROMOTE, by="t",
+            manifest_sha256="0" * 64,
+        )  # fmt: skip
 
 
 def test_removed_release_that_is_still_there_cannot_be_promoted_and_goes_next_time(store, in_turn, monkeypatch):
@@ -141,11 +145,45 @@ def test_leftovers_are_swept_by_any_publish_once_they_are_a_day_old(strict_store
     (leftover,) = [folder for folder in strict_store.list_folders(MODEL) if not folder.is_release]
     assert leftover.version == "0123456789ab"
     assert plan_cleanup(strict_store, MODEL, keep=1).kept[leftover.version] == "may be about to be published"
-    for module, name in ((gcs_store, "LEFTOVER_AGE_S"), (retention, "ABANDONED_AGE_S")):
-        monkeypatch.setattr(module, name, -1.0)
-    assert plan_cleanup(strict_store, MODEL, keep=1).leftovers == (leftover,)
+    for module in (gcs_store, retention):
+        monkeypatch.setattr(module, "ABANDONED_AGE_S", -1.0)
+    assert [f.version for f in plan_cleanup(strict_store, MODEL, keep=1).leftovers] == [leftover.version]
     strict_store.publish(*stage("two"))
     assert all(folder.is_release for folder in strict_store.list_folders(MODEL))
+
+
+def test_age_of_the_youngest_leftover_grows_by_the_buckets_clock(strict_store):
+    half = f"{strict_store.uri}/{MODEL}/0123456789ab/labels.txt"
+    Blob.from_uri(half, client=Client(project=None)).upload_from_string(b"half a release")
+    first, second = (strict_store.list_folders(MODEL)[0].age_s for _ in range(2))
+    assert 0 < first < second < 60
+    assert [folder.version for folder in strict_store.list_folders(MODEL)] == ["0123456789ab"]
+
+
+def test_releases_that_no_log_knows_stay_by_the_time_in_their_manifests(memory_path, stage):
+    store = open_store(str(memory_path / "releases"))
+    by_time = []
+    for hour in (2, 0, 1):
+        staged = stage(str(hour))
+        manifest = read_manifest(staged.folder).model_copy(update={"created_utc": f"2026-11-22T0{hour}:00:00Z"})
+        (staged.folder / MANIFEST_NAME).write_text(manifest.to_json())
+        store.publish(*staged)
+        make_old(store, staged.version)
+        by_time.append((hour, staged.version))
+    newest, middle, oldest = (version for _, version in sorted(by_time, reverse=True))
+    cleanup = plan_cleanup(store, MODEL, keep=2)
+    assert [folder.version for folder in cleanup.releases] == [oldest]
+    assert cleanup.kept == {newest: "one of the last 2", middle: "one of the last 2"}
+    manifest = Path(store.release_uri(MODEL, oldest)) / MANIFEST_NAME
+    manifest.chmod(0o644)
+    manifest.write_text("{}")
+    make_old(store, oldest)
+    assert plan_cleanup(store, MODEL, keep=2).kept[oldest] == "its manifest cannot be read"
+
+
+def make_old(store, version):
+    yesterday = (datetime.now(UTC) - timedelta(days=1, minutes=1)).timestamp()
+    os.utime(Path(store.release_uri(MODEL, version)) / MANIFEST_NAME, (yesterday, yesterday))
 
 
 def test_release_in_no_channel_stays_for_a_day_by_the_stores_own_clock(memory_path, stage, put):
@@ -155,7 +193,6 @@ def test_release_in_no_channel_stays_for_a_day_by_the_stores_own_clock(memory_pa
         store.publish(*staged)
     put(store, two)
     assert plan_cleanup(store, MODEL, keep=1).kept[one.version] == "may be about to be published"
-    yesterday = (datetime.now(UTC) - timedelta(days=1, minutes=1)).timestamp()
-    manifest = Path(store.release_uri(MODEL, one.version)) / MANIFEST_NAME
-    os.utime(manifest, (yesterday, yesterday))
+    for version in (one.version, two.version):  # both: the age is not that beside the youngest
+        make_old(store, version)
     assert [folder.version for folder in plan_cleanup(store, MODEL, keep=1).releases] == [one.version]
