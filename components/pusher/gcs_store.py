@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -245,8 +246,9 @@ class GcsStore(ReleaseStore):
         with self._errors():
             for _ in range(_ATTEMPTS):
                 blob = self._bucket.blob(key)
+                download = partial(blob.download_as_bytes, checksum="crc32c", retry=_RETRY, timeout=_TIMEOUT_S)
                 with suppress(NotFound):
-                    content = blob.download_as_bytes(checksum="crc32c", retry=_RETRY, timeout=_TIMEOUT_S)
+                    content = _RETRY(download)()  # again: the client does not repeat a 404 whose body is cut off
                     return Stored(content, token=str(blob.generation))
                 # A generation that is replaced while it is downloaded is not found either; and neither is a bucket.
                 if all(found.name != key for found in self._list(key)):
