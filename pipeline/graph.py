@@ -122,7 +122,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         eval_config=eval_config(config.gates.float_, facts.label_count),
         schema=schema.outputs["raw"],
     ).with_id("Evaluator")
-    # Quantize, judge the int8 file under TFLite Micro, promote what passed.
+    # Quantize, judge the int8 file under TFLite Micro, release what passed to staging.
     pusher = MicroPusher(
         model=trainer.outputs["model"],
         statistics=statistics_gen.outputs["statistics"],

@@ -34,7 +34,7 @@ _THREAD_LIMITS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_T
 
 
 def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
-    """Runs a config to its end, promoted or refused.
+    """Runs a config to its end, released or refused.
 
     Args:
       config: what to run.

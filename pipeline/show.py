@@ -50,7 +50,7 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
     if outcome.footprint is not None:
         print_footprint(outcome.footprint, outcome.parity, outcome.slimming)
     print_gates(outcome.verdict.gates)
-    if outcome.promotion is None:
+    if outcome.publication is None:
         sys.stdout.write("Refused: nothing was released.\n")
         sys.stdout.writelines(f"  {reason}\n" for reason in outcome.verdict.reasons())
         if outcome.layer_losses:
@@ -59,11 +59,11 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
             "  next: train longer or on more images; a limit that is wrong is set with --set gates.…=VALUE\n"
         )
         return
-    promotion = outcome.promotion
-    known = " (the same files had been released before)" if promotion.already_released else ""
-    sys.stdout.write(f"Released: {promotion.uri}{known}\n")
+    publication = outcome.publication
+    known = " (the same files had been released before)" if publication.already_released else ""
+    sys.stdout.write(f"Released: {publication.uri}{known}\n")
     sys.stdout.write(f"  channel: {Channel.STAGING}\n")
-    release = f"{config.name} {promotion.version}"
+    release = f"{config.name} {publication.version}"
     for next_step in (f"show {release}", f"promote {release} --to {Channel.PRODUCTION}"):
         sys.stdout.write(f"  next: {command} releases {next_step} --uri {config.release_uri}\n")
 

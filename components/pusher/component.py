@@ -30,7 +30,7 @@ class MicroPusherSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes no 
 
 
 class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
-    """Quantizes the blessed model, judges the int8 flatbuffer under TFLite Micro, and promotes what passed.
+    """Quantizes the blessed model, judges the int8 flatbuffer under TFLite Micro, and releases what passed to staging.
 
     Args:
       model: the candidate.

@@ -26,7 +26,7 @@ from components.pusher.judgement import Judgement, judge
 from components.pusher.layer_losses import find_layer_losses
 from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
-from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Promotion
+from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Publication
 from components.pusher.publishing import publish_to_staging
 from components.pusher.staging import ReleaseFacts, stage_release
 from components.pusher.stores import open_store
@@ -47,7 +47,7 @@ class PushJob(Options):
       side: of the rasters, in pixels.
       channels: of the rasters.
       seed: which images calibrate.
-      run_id: of the run; also keeps a promotion from being served from a cache.
+      run_id: of the run; also keeps a publication from being served from a cache.
       run_root: where the run writes.
       started_utc: when the run began.
       code: which code runs.
@@ -103,12 +103,12 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             outcome = self._judge(job, outcome, input_dict, Path(pushed.uri))
         with gfile.GFile(f"{pushed.uri}/{OUTCOME_FILE}", "w") as file:
             file.write(outcome.model_dump_json(indent=2) + "\n")
-        pushed.set_int_custom_property("pushed", int(outcome.promotion is not None))
-        if outcome.promotion is not None:
-            pushed.set_string_custom_property("pushed_destination", outcome.promotion.uri)
-            pushed.set_string_custom_property("pushed_version", outcome.promotion.version)
+        pushed.set_int_custom_property("pushed", int(outcome.publication is not None))
+        if outcome.publication is not None:
+            pushed.set_string_custom_property("pushed_destination", outcome.publication.uri)
+            pushed.set_string_custom_property("pushed_version", outcome.publication.version)
             for key in ("manifest_sha256", "flatbuffer_sha256"):
-                pushed.set_string_custom_property(key, getattr(outcome.promotion, key))
+                pushed.set_string_custom_property(key, getattr(outcome.publication, key))
 
     def _judge(self, job: PushJob, outcome: Outcome, input_dict: dict[str, Any], pushed_dir: Path) -> Outcome:
         """What becomes of a candidate whose int8 flatbuffer is to be measured."""
@@ -161,10 +161,10 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             return judged.model_copy(update={"layer_losses": losses})
         statistics = _read_training_statistics(artifact_utils.get_single_instance(input_dict["statistics"]))
         chosen = _read_hyperparameters(input_dict.get("hyperparameters"))
-        promotion = self._promote(job, saved_model_dir, judgement, statistics, judged, tuned=chosen)
-        return judged.model_copy(update={"promotion": promotion})
+        publication = self._publish(job, saved_model_dir, judgement, statistics, judged, tuned=chosen)
+        return judged.model_copy(update={"publication": publication})
 
-    def _promote(
+    def _publish(
         self,
         job: PushJob,
         saved_model_dir: Path,
@@ -173,7 +173,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         judged: Outcome,
         *,
         tuned: dict[str, Any] | None,
-    ) -> Promotion:
+    ) -> Publication:
         facts = ReleaseFacts(
             model=job.model,
             created_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -200,7 +200,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             published = publish_to_staging(
                 store, manifest, Path(folder), job.release, baseline=job.baseline, by=f"run {job.run_id}"
             )
-        return Promotion(
+        return Publication(
             uri=published.uri,
             version=manifest.version,
             # Where the release had been there before, the manifest is that of the run that made it.

@@ -1,4 +1,4 @@
-"""The MicroPusher's answer: promoted or refused, by which gates, with which figures.
+"""The MicroPusher's answer: released or refused, by which gates, with which figures.
 
 <release artifact>/
   outcome.json              an Outcome
@@ -19,7 +19,7 @@ OUTCOME_FILE = "outcome.json"
 CANDIDATE_FILE = "candidate.tflite"
 
 
-class Promotion(Options):
+class Publication(Options):
     """Where a release lies.
 
     Attributes:
@@ -55,7 +55,7 @@ class Outcome(Options):
       parity: TFLite Micro against the reference kernels; None where it did not run.
       slimming: the slim file against the one it was made from; None where TFLite Micro failed.
       layer_losses: the operators that lose most to int8, where a gate refused the int8 flatbuffer's answers.
-      promotion: the release; None where the candidate was refused.
+      publication: the release; None where the candidate was refused.
     """
 
     dataset: DatasetSummary
@@ -71,4 +71,4 @@ class Outcome(Options):
     parity: ParityRecord | None = None
     slimming: SlimmingRecord | None = None
     layer_losses: tuple[LayerLoss, ...] = ()
-    promotion: Promotion | None = None
+    publication: Publication | None = None

@@ -72,5 +72,5 @@ def conclude(config: "RunConfig", outcome: "Outcome") -> None:
     from pipeline.show import print_outcome
 
     print_outcome(config, outcome, command=sys.argv[0])
-    if outcome.promotion is None:
+    if outcome.publication is None:
         raise typer.Exit(GateError.exit_code)

@@ -68,16 +68,16 @@ def newest(root, node, key):
 def test_first_run_has_no_drift_and_releases_its_training_statistics(first, store):
     assert first.outcome.drift.baseline is None
     assert first.outcome.drift.features == ()
-    promotion = first.outcome.promotion
-    manifest = open_store(str(store)).read_manifest("tiny", promotion.version)
+    publication = first.outcome.publication
+    manifest = open_store(str(store)).read_manifest("tiny", publication.version)
     assert manifest.drift == ()
     assert "training_statistics.pb" in manifest.files
-    assert open_store(str(store)).verify("tiny", promotion.version) == []
+    assert open_store(str(store)).verify("tiny", publication.version) == []
 
 
 def test_same_data_computed_anew_gives_the_same_statistics_to_the_byte(first, second, store):
     _, root = second
-    released = (store / "tiny" / first.outcome.promotion.version / "training_statistics.pb").read_bytes()
+    released = (store / "tiny" / first.outcome.publication.version / "training_statistics.pb").read_bytes()
     again = (newest(root, "StatisticsGen", "statistics") / "Split-train/FeatureStats.pb").read_bytes()
     assert canonical_statistics(again) == released
 
@@ -85,7 +85,7 @@ def test_same_data_computed_anew_gives_the_same_statistics_to_the_byte(first, se
 def test_same_data_has_not_drifted_in_any_feature(first, second):
     run, _ = second
     drift = run.outcome.drift
-    assert drift.baseline == first.outcome.promotion.version
+    assert drift.baseline == first.outcome.publication.version
     assert {row.feature: row.value for row in drift.features} == dict.fromkeys(features.DESCRIPTIVE, 0.0)
     assert [gate.name for gate in run.outcome.verdict.gates[:2]] == [
         "gates.data.max_feature_drift",
@@ -99,7 +99,7 @@ def test_darkened_data_beyond_the_limit_exits_3_before_any_training_and_names_br
     assert code == 3, stderr
     assert stdout == ""
     message = stderr[stderr.index("GateError: ") :]
-    assert f"the train split has drifted from that of the released {first.outcome.promotion.version}" in message
+    assert f"the train split has drifted from that of the released {first.outcome.publication.version}" in message
     assert "gates.data.max_feature_drift: " in message
     assert "is not <= 0.3 (brightness, Jensen-Shannon)" in message
     assert "object_count" not in message.splitlines()[0]
@@ -108,7 +108,7 @@ def test_darkened_data_beyond_the_limit_exits_3_before_any_training_and_names_br
     assert "[ 6/10] StatisticsGen" in stderr
     assert "[ 7/10]" not in stderr
     assert "Trainer" not in stderr
-    assert open_store(str(store)).channels("tiny").held(Channel.STAGING) == first.outcome.promotion.version
+    assert open_store(str(store)).channels("tiny").held(Channel.STAGING) == first.outcome.publication.version
 
 
 def test_darkened_data_without_a_limit_runs_on_and_shows_the_distance(
@@ -136,8 +136,8 @@ def test_darkened_data_without_a_limit_runs_on_and_shows_the_distance(
     assert lines["brightness"] == [f"{brightness.value:.4f}", "Jensen-Shannon", "-", "-"]
     assert lines["label"] == ["0.0000", "L-infinity", "<=", "0", "passed"]
     assert lines["gates.data.max_label_drift"] == ["<=", "0", "0", "passed"]
-    version = run.outcome.promotion.version
-    assert version != first.outcome.promotion.version
+    version = run.outcome.publication.version
+    assert version != first.outcome.publication.version
     manifest = json.loads((store / "tiny" / version / "manifest.json").read_text())
     assert {row["feature"] for row in manifest["drift"]} == set(features.DESCRIPTIVE)
-    assert manifest["baseline"] == first.outcome.promotion.version
+    assert manifest["baseline"] == first.outcome.publication.version

@@ -82,7 +82,7 @@ def test_worker_killed_in_a_node_reports_it_and_shows_no_release(
 
 def test_run_after_all_the_kills_finishes_with_the_one_release(battered, warm_run, metadata_of, vww, nodes):
     run = warm_run(battered)
-    assert run.outcome.promotion is not None
+    assert run.outcome.publication is not None
     assert tuple(sorted([*run.ran, *run.reused], key=nodes.index)) == nodes
     store = open_store(battered.release_uri)
     (release,) = store.list_releases()

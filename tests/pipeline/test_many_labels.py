@@ -29,7 +29,7 @@ def run(config, warm_run):
 
 @pytest.fixture(scope="module")
 def release(config, run):
-    return open_store(config.release_uri).read_manifest("tiny", run.outcome.promotion.version)
+    return open_store(config.release_uri).read_manifest("tiny", run.outcome.publication.version)
 
 
 def newest(config, node, key):
@@ -108,7 +108,7 @@ def test_tables_have_a_column_for_each_label_and_a_row_for_the_test_split(config
 
 
 def test_bundle_of_three_labels_compiles_and_names_them(config, run, tmp_path):
-    folder = open_store(config.release_uri).release_uri("tiny", run.outcome.promotion.version)
+    folder = open_store(config.release_uri).release_uri("tiny", run.outcome.publication.version)
     main = tmp_path / "main.cc"
     main.write_text(
         '#include <cstdio>\n#include "model_settings.h"\n'

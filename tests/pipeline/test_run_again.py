@@ -52,7 +52,7 @@ def test_run_float_gate_above_the_model_is_refused_and_nothing_is_promoted(
     before = released_state(released)
     overrides = ("gates.float.min_accuracy=1.0", "gates.float.min_auc=0.0")
     run = warm_run(tiny_config(released.data, released.root, *overrides))
-    assert run.outcome.promotion is None
+    assert run.outcome.publication is None
     assert not run.outcome.verdict.passed
     accuracy = released.manifest["float_metrics"]["eval"]["accuracy"]
     assert run.outcome.verdict.reasons() == [f"gates.float.min_accuracy: {accuracy:g} is not >= 1"]
@@ -60,7 +60,7 @@ def test_run_float_gate_above_the_model_is_refused_and_nothing_is_promoted(
     assert run.outcome.int8_metrics == {}
     pushed = released.output("MicroPusher", "pushed_model")
     assert [path.name for path in pushed.iterdir()] == ["outcome.json"]
-    assert json.loads((pushed / "outcome.json").read_text())["promotion"] is None
+    assert json.loads((pushed / "outcome.json").read_text())["publication"] is None
     assert released_state(released) == before
 
     # The command's last step.
@@ -91,7 +91,7 @@ def test_run_on_the_lower_bound_is_refused_by_the_bound_of_what_was_measured(rel
     (refused,) = [gate for gate in run.outcome.verdict.gates if not gate.passed]
     assert (refused.name, refused.measured) == ("gates.int8.min_accuracy", found["accuracy"])
     assert refused.value == pytest.approx(found["accuracy_interval"][0])
-    assert run.outcome.promotion is None
+    assert run.outcome.publication is None
 
 
 def test_run_beside_a_released_model_is_held_against_it(released, warm_run, tiny_config):

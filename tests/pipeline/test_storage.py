@@ -118,7 +118,7 @@ def test_run_after_the_disk_has_room_again_finishes(cramped, warm_run, metadata_
     run = warm_run(config)
     store = open_store(config.release_uri)
     (release,) = store.list_releases()
-    assert release.version == run.outcome.promotion.version
+    assert release.version == run.outcome.publication.version
     assert store.verify(release.model, release.version) == []
     metadata_of(config.run.root).check_nothing_half_written()
 
@@ -142,5 +142,5 @@ def test_release_store_full_at_the_end_is_a_storage_error_and_shows_no_release(
 
     (disk / "filler").unlink()
     run = warm_run(config)
-    assert run.outcome.promotion.uri.startswith(str(disk))
-    assert open_store(config.release_uri).verify("tiny", run.outcome.promotion.version) == []
+    assert run.outcome.publication.uri.startswith(str(disk))
+    assert open_store(config.release_uri).verify("tiny", run.outcome.publication.version) == []

@@ -67,7 +67,7 @@ def test_run_trains_and_releases_what_its_tuner_chose(finished, config, tmp_path
     assert finished.run.ran[-4:] == ["Tuner", "Trainer", "Evaluator", "MicroPusher"]
     (best,) = (text for text in finished.said if text.startswith("the best of 2 trials: "))
     assert f"with what the Tuner chose: {best.partition(': ')[2]}" in finished.said
-    text = Path(finished.run.outcome.promotion.uri, "config.yaml").read_text()
+    text = Path(finished.run.outcome.publication.uri, "config.yaml").read_text()
     (tmp_path / "released.yaml").write_text(text)
     released = read_config(str(tmp_path / "released.yaml"))
     (results,) = (json.loads(path.read_text()) for path in results_of(config))
