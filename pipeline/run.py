@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from components.errors import ConfigError, PipelineError, StorageError, VwwError
 from components.example_gen.plan import DatasetPlan, plan_dataset
@@ -27,6 +27,9 @@ from pipeline.config import RunConfig
 from pipeline.console import RunView
 from pipeline.events import EVENT, Event, Failed, Finished, Ready
 from pipeline.requests import RunRequest
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import SSlibKey
 
 _GRACE_S = 5.0
 # What TensorFlow, and the libraries below NumPy, read once when they start.
@@ -44,16 +47,9 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
     Raises:
       VwwError: if keys, the data, initial weights, the release store or a node stops the run.
     """
-    from components.pusher.provenance.trust import check_baseline, check_keys  # takes two seconds
-
     started_utc = utc_now()
-    trusted = check_keys(config.release)
+    released_version = look_at_store(config)
     initial_weights_sha256 = fingerprint_weights(config.trainer, config.transform.side)
-    store = open_store(config.release_uri)
-    store.check_usable(config.name)
-    released_version = store.channels(config.name).held(Channel.STAGING)
-    if trusted and released_version is not None:
-        check_baseline(store, store.read_manifest(config.name, released_version), trusted)
     plan = look_at_data(config, view)
     check_plan(config, plan)
     request = RunRequest(
@@ -80,6 +76,28 @@ def check_plan(config: RunConfig, plan: DatasetPlan) -> None:
     check_operating_point(config.release.max_false_alarm_rate, plan.positive, eval_images)
     index_names(plan.label_names, plan.positive)  # raises what would otherwise be raised after training
     check_golden(config.release.golden_images, eval_images)
+
+
+def look_at_store(config: RunConfig) -> str | None:
+    """The released version, once it is known that keys and store can be used; None where nothing was released.
+
+    Raises:
+      ConfigError: if a key cannot be used.
+      ReleaseError: if something else than releases is there, or a baseline that no trusted key signed.
+      StorageError: if the store cannot be written.
+    """
+    release = config.release
+    trusted: tuple[SSlibKey, ...] = ()
+    if release.signing_key is not None or release.trusted_keys:
+        from components.pusher.provenance.trust import check_baseline, check_keys  # takes two seconds
+
+        trusted = check_keys(release)
+    store = open_store(config.release_uri)
+    store.check_usable(config.name)
+    version = store.channels(config.name).held(Channel.STAGING)
+    if trusted and version is not None:
+        check_baseline(store, store.read_manifest(config.name, version), trusted)
+    return version
 
 
 def look_at_data(config: RunConfig, view: RunView) -> DatasetPlan:

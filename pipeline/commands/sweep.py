@@ -34,7 +34,7 @@ def sweep(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than a table.")] = False,
 ) -> None:
-    """Run CONFIG at every point of a grid, and show int8 accuracy against arena and flash. Nothing goes to your releases."""
+    """Run CONFIG at every point of a grid, and show int8 accuracy against arena and flash. Your releases stay."""
     from pipeline.sweep.grid import parse_axis
 
     axes = [
