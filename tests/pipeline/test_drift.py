@@ -131,8 +131,8 @@ def test_darkened_data_without_a_limit_runs_on_and_shows_the_distance(
     # Shown at the end of the run, and kept in the manifest.
     print_outcome(config, run.outcome, command="vww")
     shown = capsys.readouterr().out
-    assert "Drift from the released model's training data" in shown
-    lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
+    table = shown.partition("Drift from the released model's training data")[2].partition("\n\n")[0]
+    lines = {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.strip()}
     assert lines["brightness"] == [f"{brightness.value:.4f}", "Jensen-Shannon", "-", "-"]
     assert lines["label"] == ["0.0000", "L-infinity", "<=", "0", "passed"]
     assert lines["gates.data.max_label_drift"] == ["<=", "0", "0", "passed"]

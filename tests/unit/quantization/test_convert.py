@@ -24,7 +24,7 @@ OUTPUT = Tensor("probabilities", (1, 2), "int8", (1 / 256,), (-128,), 0)
 
 def _graph(source=INPUT, activation=ACTIVATION, answer=OUTPUT):
     tensors = (source, activation, WEIGHTS, SHAPE, answer)
-    return Graph(3, "", 1, tensors, (), (source,), (answer,), 80)
+    return Graph(3, "", 1, (), tensors, (), (source,), (answer,), 80)
 
 
 @pytest.mark.parametrize("zero_point", [-1, 0])
