@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from components.devices import DEVICES
 from components.micro_operators import ADD_METHODS
 from components.options import Options
 
+Task = Literal["classification", "detection"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -35,17 +36,24 @@ class DataGates(Options):
 
 
 class FloatGates(Options):
-    """What the Evaluator asks of the float model, on the whole eval split.
+    """What the Evaluator asks of the float model, on the whole eval split; None asks nothing.
 
     Attributes:
-      min_accuracy: share of the eval examples that it labels right.
-      min_auc: area under the ROC curve, of label 1 of two, and the mean over all labels of more; None asks nothing.
-      max_accuracy_drop: how far it may fall below the released model on the same examples; None asks nothing.
+      min_accuracy: share of the eval examples that a classifier labels right.
+      min_auc: area under the ROC curve, of label 1 of two, and the mean over all labels of more.
+      max_accuracy_drop: how far it may fall below the released model on the same examples.
+      min_ap, min_ap50: COCO's AP of a detector, mean over IoU 0.5 to 0.95, and at 0.5 alone.
+      max_ap_drop: how far its AP may fall below the released model's on the same examples.
+      min_category_ap50: by label name.
     """
 
-    min_accuracy: float = Field(ge=0, le=1)
-    min_auc: float | None = Field(default=None, ge=0, le=1)
-    max_accuracy_drop: float | None = Field(default=0.02, ge=0, le=1)
+    min_accuracy: Share | None = None
+    min_auc: Share | None = None
+    max_accuracy_drop: Share | None = 0.02
+    min_ap: Share | None = None
+    min_ap50: Share | None = None
+    max_ap_drop: Share | None = 0.02
+    min_category_ap50: dict[str, Share] = Field(default_factory=dict)
 
 
 class DeviceBudget(Options):
@@ -108,14 +116,20 @@ class Int8Gates(DeviceBudget):
       min_recall: by label name, the share of its images that are labelled right.
       max_accuracy_drop: how far it may fall below the float model on the same examples.
       min_agreement: share of the eval split that it labels as the float model does; None asks nothing.
+      min_ap, min_ap50, min_category_ap50: of a detector, as in `FloatGates`, through the decoder that ships.
+      max_ap_drop: how far its AP may fall below the float model's on the same examples.
       max_parity_lsb: how far any output code under TFLite Micro may differ from the reference kernels'.
     """
 
-    min_accuracy: Share
+    min_accuracy: Share | None = None
     min_auc: Share | None = None
     min_recall: dict[str, Share] = Field(default_factory=dict)
     max_accuracy_drop: Share = 0.03
     min_agreement: Share | None = None
+    min_ap: Share | None = None
+    min_ap50: Share | None = None
+    min_category_ap50: dict[str, Share] = Field(default_factory=dict)
+    max_ap_drop: Share = 0.03
     max_parity_lsb: int = Field(default=1, ge=0)
 
     @property
@@ -136,3 +150,32 @@ class GateOptions(Options):
     data: DataGates = DataGates()
     float_: FloatGates = Field(alias="float")
     int8: Int8Gates
+
+
+# Thresholds that have a meaning for one task alone; the first, or one of the first two, has to be stated.
+_TASK_KEYS: dict[Task, tuple[str, ...]] = {
+    "classification": ("min_accuracy", "min_auc", "max_accuracy_drop", "min_recall", "min_agreement"),
+    "detection": ("min_ap", "min_ap50", "max_ap_drop", "min_category_ap50"),
+}
+_REQUIRED: dict[Task, tuple[str, ...]] = {"classification": ("min_accuracy",), "detection": ("min_ap", "min_ap50")}
+
+
+def check_task_gates(gates: GateOptions, task: Task) -> None:
+    """Checks that a task's thresholds are stated, and no other task's.
+
+    Raises:
+      ValueError: naming the key.
+    """
+    for section, options in (("float", gates.float_), ("int8", gates.int8)):
+        for other, keys in _TASK_KEYS.items():
+            for key in keys:
+                field = type(options).model_fields.get(key)
+                if (
+                    other != task
+                    and field is not None
+                    and getattr(options, key) != field.get_default(call_default_factory=True)
+                ):
+                    raise ValueError(f"gates.{section}.{key}: has no meaning with task={task}; leave it out")
+        if all(getattr(options, key) is None for key in _REQUIRED[task]):
+            ways = " or ".join(f"--set gates.{section}.{key}=VALUE" for key in _REQUIRED[task])
+            raise ValueError(f"gates.{section}.{_REQUIRED[task][0]}: missing; pass {ways} or write it into the file")

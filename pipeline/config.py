@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from components.errors import ConfigError
 from components.example_gen.options import ExampleGenOptions
-from components.gate_options import GateOptions
+from components.gate_options import GateOptions, Task, check_task_gates
 from components.options import Options
 from components.pusher.options import ReleaseOptions
 from components.trainer.augmentation.options import needs_colour
@@ -42,11 +42,13 @@ class RunConfig(Options):
 
     Attributes:
       name: of the model; also the folder of its releases.
+      task: `classification` labels an image, `detection` finds the objects in it.
       tuner: how the trainer's settings are searched; None takes them as they are.
       run, data, transform, trainer, gates, release: see their classes.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    task: Task = "classification"
     run: RunOptions
     data: ExampleGenOptions
     transform: TransformOptions = TransformOptions()
@@ -54,6 +56,19 @@ class RunConfig(Options):
     tuner: TunerOptions | None = None
     gates: GateOptions
     release: ReleaseOptions = ReleaseOptions()
+
+    @model_validator(mode="after")
+    def _check_task(self) -> Self:
+        if self.task == "classification" and self.trainer.detector is not None:
+            raise ValueError("trainer.detector: has no meaning with task=classification; pass --set task=detection")
+        if self.task == "detection" and self.trainer.detector is None:
+            raise ValueError("trainer.detector: missing; pass --set trainer.detector={} for the default one")
+        if self.task == "detection" and self.data.format != "coco":
+            raise ValueError(
+                "data.format: received image_folder; a detector learns from boxes, as format=coco has them"
+            )
+        check_task_gates(self.gates, self.task)
+        return self
 
     @model_validator(mode="after")
     def _check_trainer(self) -> Self:
@@ -108,6 +123,7 @@ def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"{path} holds {type(tree).__name__}, not sections", expected="a mapping, as in demo.yaml")
     for override in overrides:
         _apply_override(tree, override)
+    _default_detector(tree)
     try:
         return _absolute(RunConfig.model_validate_json(json.dumps(tree, default=str)))
     except ValidationError as error:
@@ -116,6 +132,13 @@ def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
             f"{path}: " + ("\n  " if len(problems) > 1 else "") + "\n  ".join(problems),
             hint="docs/configuration.md lists every key; --set path.to.key=value overrides one",
         ) from error
+
+
+def _default_detector(tree: dict[str, Any]) -> None:
+    """Without a word, a detector is the default one."""
+    trainer = tree.get("trainer")
+    if tree.get("task") == "detection" and isinstance(trainer, dict) and trainer.get("detector") is None:
+        trainer["detector"] = {}
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -59,9 +59,10 @@ def float_gates(
     """
     metrics, least = evaluation.metrics, Comparison.AT_LEAST
     accuracy = wilson_interval(metrics.accuracy, metrics.examples)
-    gates = [
-        bounded_gate("gates.float.min_accuracy", least, limits.min_accuracy, (metrics.accuracy, accuracy), on),
-    ]
+    gates = []
+    if limits.min_accuracy is not None:
+        found = (metrics.accuracy, accuracy)
+        gates.append(bounded_gate("gates.float.min_accuracy", least, limits.min_accuracy, found, on))
     if limits.min_auc is not None:
         auc = None if metrics.auc is None else auc_interval(metrics.auc, images_of_labels)
         gates.append(bounded_gate("gates.float.min_auc", least, limits.min_auc, (metrics.auc, auc), on))

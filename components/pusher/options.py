@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from components.detection.options import DecoderOptions
 from components.options import Options
 from components.pusher.c_bundle.c_names import BUNDLE_NAME
 from components.pusher.release import Sha256
@@ -19,6 +20,7 @@ class ReleaseOptions(Options):
         reported; None reports what has more than a probability of a half.
       golden_images: eval images whose answers go along, to check any copy of the model by; at least one a label.
       arena_margin_bytes: added to the measured tensor arena in the C bundle.
+      decoder: of a detector, from the model's outputs to detections.
       tflm_time_limit_s: without one more finished image, after which TFLite Micro counts as hung.
       signing_key: PEM file of the Ed25519 private key that signs releases; None leaves them unsigned.
       trusted_keys: PEM files of the public keys, one of which must have signed the released model and what this run
@@ -32,6 +34,7 @@ class ReleaseOptions(Options):
     max_false_alarm_rate: float | None = Field(default=None, ge=0, lt=1)
     golden_images: int = Field(default=8, ge=8, le=256)
     arena_margin_bytes: int = Field(default=4096, ge=0)
+    decoder: DecoderOptions = DecoderOptions()
     tflm_time_limit_s: float = Field(default=300.0, gt=0)
     signing_key: str | None = None
     trusted_keys: tuple[str, ...] = ()

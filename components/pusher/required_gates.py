@@ -11,6 +11,7 @@ from components.quantization.budget import ALLOWED_OPS
 from components.verdicts import Gate, Verdict
 from components.yaml_text import parse_yaml_text
 
+_FLOAT = ("min_accuracy", "min_auc")
 _INT8 = (
     "min_accuracy", "min_auc", "max_accuracy_drop", "min_agreement", "max_parity_lsb",
     "max_flatbuffer_bytes", "max_arena_bytes", "max_macs",
@@ -44,9 +45,10 @@ def find_gate_problems(gates: Iterable[Gate], config_yaml: str) -> list[str]:
 
 def required_limits(gates: GateOptions) -> Iterator[tuple[str, float]]:
     """Name and limit of every gate that does not depend on what was released before."""
-    yield "gates.float.min_accuracy", gates.float_.min_accuracy
-    if gates.float_.min_auc is not None:
-        yield "gates.float.min_auc", gates.float_.min_auc
+    for key in _FLOAT:
+        limit = getattr(gates.float_, key)
+        if limit is not None:
+            yield f"gates.float.{key}", limit
     for key in _INT8:
         limit = getattr(gates.int8, key)
         if limit is not None:

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field
 
+from components.detection.options import DetectorNetwork
 from components.options import Options
 from components.trainer.options import Activation, Backbone, Border, TrainerOptions
 
@@ -15,7 +16,8 @@ class Architecture(Options):
       backbone, alpha, activation, border: as in the config section `trainer`.
       side: of the input, in pixels.
       channels: of the input.
-      label_count: number of outputs.
+      label_count: number of labels, of a detector the background included.
+      detector: what stands on the backbone; None for a classifier.
     """
 
     backbone: Backbone
@@ -25,11 +27,16 @@ class Architecture(Options):
     side: int
     channels: int
     label_count: int = Field(ge=2)
+    detector: DetectorNetwork | None = None
 
     @classmethod
     def of(cls, trainer: TrainerOptions, *, side: int, channels: int, label_count: int) -> Self:
         """The architecture that a config asks for."""
+        detector = trainer.detector
         return cls(
+            detector=None
+            if detector is None
+            else DetectorNetwork(**{key: getattr(detector, key) for key in DetectorNetwork.model_fields}),
             backbone=trainer.backbone,
             alpha=trainer.alpha,
             activation=trainer.activation,
@@ -40,7 +47,10 @@ class Architecture(Options):
         )
 
     def __str__(self) -> str:
-        return f"{self.backbone} {self.alpha} at {self.side}x{self.side}x{self.channels}, {self.label_count} labels"
+        kind = "" if self.detector is None else "SSD on "
+        return (
+            f"{kind}{self.backbone} {self.alpha} at {self.side}x{self.side}x{self.channels}, {self.label_count} labels"
+        )
 
 
 class TrainingJob(Options):

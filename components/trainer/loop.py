@@ -15,7 +15,7 @@ from components.trainer.checkpoints import Checkpoint, Epoch, Position
 from components.trainer.ema import MovingAverages
 from components.trainer.input_pipeline import Split, evaluation_batches
 from components.trainer.optimization import build_optimizer, build_schedule
-from components.trainer.options import BestBy, EarlyStopping, TrainerOptions
+from components.trainer.options import EarlyStopping, Metric, TrainerOptions
 from components.trainer.stages import Stage, freeze_below
 
 
@@ -184,7 +184,7 @@ class TrainingLoop:
         self.position = Position(
             step=before.step, stage=before.stage, stage_step=before.stage_step, history=(*before.history, epoch)
         )
-        values = metric_values(self.position.history, self._options.best_by)
+        values = metric_values(self.position.history, self._options.best_metric)
         if all(values[-1] > earlier for earlier in values[:-1]):
             self.best = weights
         if self._is_stage_over(values):
@@ -260,18 +260,18 @@ class TrainingLoop:
         )
 
 
-def metric_values(history: Sequence[Epoch], best_by: BestBy) -> list[float]:
+def metric_values(history: Sequence[Epoch], metric: Metric) -> list[float]:
     """The metric of every epoch, turned so that more is better.
 
     Raises:
       ModelError: if it is the AUC, and the eval split has none.
     """
-    read: dict[str, Callable[[Epoch], float | None]] = {
+    read: dict[Metric, Callable[[Epoch], float | None]] = {
         "accuracy": lambda epoch: epoch.eval_accuracy,
         "auc": lambda epoch: epoch.eval_auc,
         "loss": lambda epoch: -epoch.eval_loss,
     }
-    values = [read[best_by.metric](epoch) for epoch in history]
+    values = [read[metric](epoch) for epoch in history]
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         raise ModelError(

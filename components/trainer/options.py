@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from components.detection.options import DetectorOptions
 from components.options import Options
 from components.trainer.augmentation.options import AugmentationOptions, mixing_changes
 from components.trainer.stages import ALL, Stage, check_stages
@@ -124,13 +125,20 @@ def _check_rising(epochs: tuple[float, ...]) -> None:
         raise ValueError(f"at_epochs: positive and rising, received {list(epochs)}")
 
 
-class BestBy(Options):
-    """Which epoch's weights are kept: those with the highest accuracy or AUC, or the lowest loss, on the eval split.
+Metric = Literal["accuracy", "auc", "ap", "ap50", "loss"]
 
-    The loss is the mean cross-entropy, without label smoothing, class weights or weight decay.
+
+class BestBy(Options):
+    """Which epoch's weights are kept: those with the highest figure, or the lowest loss, on the eval split.
+
+    A classifier has accuracy and AUC, a detector COCO's AP and AP50. The loss is without label smoothing, class weights
+    or weight decay.
+
+    Attributes:
+      metric: None takes accuracy, or the AP of a detector.
     """
 
-    metric: Literal["accuracy", "auc", "loss"] = "accuracy"
+    metric: Metric | None = None
 
 
 class EarlyStopping(Options):
@@ -173,6 +181,7 @@ class TrainerOptions(Options):
       early_stopping: when to stop before the last epoch.
       checkpoint_interval_steps: how often a checkpoint is written, beside the one after every epoch.
       augmentation: random changes of the training rasters, in their order, or a preset's name.
+      detector: what stands on the backbone of a detector; None for a classifier.
     """
 
     backbone: Backbone = "mobilenet_v1"
@@ -201,6 +210,7 @@ class TrainerOptions(Options):
     early_stopping: EarlyStopping | None = None
     checkpoint_interval_steps: int = Field(default=500, ge=1)
     augmentation: AugmentationOptions = "none"
+    detector: DetectorOptions | None = None
 
     @model_validator(mode="after")
     def _check_backbone(self) -> Self:
@@ -241,6 +251,13 @@ class TrainerOptions(Options):
         return self
 
     @property
+    def best_metric(self) -> Metric:
+        """By which the best epoch is chosen."""
+        if self.best_by.metric is not None:
+            return self.best_by.metric
+        return "accuracy" if self.detector is None else "ap"
+
+    @property
     def course(self) -> tuple[Stage, ...]:
         """The stages; where there are none, one of everything."""
         if self.stages is not None:
@@ -254,3 +271,17 @@ class TrainerOptions(Options):
         if self.batch_size == 1 and (mixing := mixing_changes(self.augmentation)):
             raise ValueError(f"batch_size: received 1; expected images to mix for {' and '.join(mixing)}")
         return self
+
+    @model_validator(mode="after")
+    def _check_task(self) -> Self:
+        without_meaning = _CLASSIFIER_KEYS if self.detector is not None else ()
+        for key in without_meaning:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key}: has no meaning for a detector; leave it out")
+        figures = ("accuracy", "auc") if self.detector is None else ("ap", "ap50")
+        if self.best_by.metric not in {None, "loss", *figures}:
+            raise ValueError(f"best_by: expected {', '.join(figures)} or loss, received {self.best_by.metric}")
+        return self
+
+
+_CLASSIFIER_KEYS = ("dropout", "label_smoothing", "class_balance")

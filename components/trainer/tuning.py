@@ -100,7 +100,7 @@ class TrainingTuner(BaseTuner):  # type: ignore[misc]  # KerasTuner publishes no
         try:
             options = apply_values(self._job.trainer, {**values, "trainer.epochs": epochs})
             job = self._job.model_copy(update={"trainer": options})
-            return {options.best_by.metric: _train_and_score(job, train_files, eval_files, folder)}
+            return {options.best_metric: _train_and_score(job, train_files, eval_files, folder)}
         except ValidationError as error:
             raise FailedTrialError(describe(error)) from error
         except (ConfigError, ModelError, tf.errors.ResourceExhaustedError) as error:
@@ -145,9 +145,9 @@ def _train_and_score(job: TrainingJob, train_files: Sequence[str], eval_files: S
     checkpoint = checkpoints.read()
     assert checkpoint is not None  # the last epoch has left one
     (folder / "curves" / BEST_WEIGHTS).unlink()
-    best = max(metric_values(checkpoint.position.history, job.trainer.best_by))
+    best = max(metric_values(checkpoint.position.history, job.trainer.best_metric))
     checkpoints.delete()
-    return -best if job.trainer.best_by.metric == "loss" else best
+    return -best if job.trainer.best_metric == "loss" else best
 
 
 def _reason(trial: Any) -> str:
@@ -159,7 +159,7 @@ def _reason(trial: Any) -> str:
 
 def build_oracle(job: TrainingJob, options: TunerOptions) -> Any:
     """KerasTuner's oracle of a search; the same seed chooses the same trials."""
-    metric = job.trainer.best_by.metric
+    metric = job.trainer.best_metric
     common = {
         "objective": keras_tuner.Objective(metric, "min" if metric == "loss" else "max"),
         "hyperparameters": _space(options),

@@ -26,11 +26,13 @@ class TransformOptions(Options):
       side: height and width of the model's input, in pixels.
       channels: 1 for grayscale, 3 for RGB.
       training_raster: more pixels or colours for the augmentation to change; None where the raster is enough.
+      max_boxes: of one image that a detector learns from, the largest; images with more are counted.
     """
 
     side: int = Field(default=96, ge=32, le=512)
     channels: Literal[1, 3] = 1
     training_raster: TrainingRaster | None = None
+    max_boxes: int = Field(default=64, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -117,7 +117,10 @@ def test_read_config_odd_yaml_is_refused_without_a_trace(refuse, text):
         ("run.rot=x", "run.rot: unknown key; did you mean root?"),
         ("transform.size=96", "transform.size: unknown key; "),
         ("release.url=x", "release.url: unknown key; did you mean uri?"),
-        ("zzz=1", "zzz: unknown key; expected one of: name, run, data, transform, trainer, tuner, gates, release"),
+        (
+            "zzz=1",
+            "zzz: unknown key; expected one of: name, task, run, data, transform, trainer, tuner, gates, release",
+        ),
     ],
 )
 def test_read_config_unknown_key_is_named_with_the_nearest(refuse, override, message):
@@ -378,7 +381,7 @@ def test_to_yaml_read_again_is_the_same_config(read, overrides):
 
 def test_to_yaml_names_sections_as_the_file_does(read):
     tree = yaml.safe_load(read().to_yaml())
-    assert list(tree) == ["name", "run", "data", "transform", "trainer", "tuner", "gates", "release"]
+    assert list(tree) == ["name", "task", "run", "data", "transform", "trainer", "tuner", "gates", "release"]
     assert list(tree["gates"]) == ["on", "data", "float", "int8"]
     assert tree["trainer"]["alpha"] == 0.25
 
@@ -409,3 +412,31 @@ def test_read_config_recipe_without_data_names_what_to_set():
 
 def test_read_config_both_named_recipes_are_there():
     assert {path.name for path in CONFIGS.glob("*.yaml")} >= {"demo.yaml", "vww_mobilenet_v1_025_96_gray.yaml"}
+
+
+DETECTION = ("task=detection", "gates.float={min_ap50: 0.5}", "gates.int8={min_ap50: 0.5}")
+
+
+def test_read_config_detection_without_a_word_takes_the_default_detector(read):
+    config = read(MINIMAL, *DETECTION)
+    assert config.trainer.detector is not None
+    assert config.trainer.best_metric == "ap"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (("task=detection",), "gates.float.min_accuracy: has no meaning with task=detection; leave it out"),
+        (("gates.int8.min_ap=0.3",), "gates.int8.min_ap: has no meaning with task=classification"),
+        (("trainer.detector={}",), "trainer.detector: has no meaning with task=classification"),
+        ((*DETECTION, "gates.float={}"), "gates.float.min_ap: missing; pass --set gates.float.min_ap=VALUE or"),
+        ((*DETECTION, "trainer.label_smoothing=0.1"), "trainer.label_smoothing: has no meaning for a detector"),
+        ((*DETECTION, "trainer.best_by.metric=auc"), "trainer.best_by: expected ap, ap50 or loss, received auc"),
+        (("trainer.best_by.metric=ap",), "trainer.best_by: expected accuracy, auc or loss, received ap"),
+        ((*DETECTION, "trainer.detector.pyramid=ppn"), "trainer.detector.shares_heads: expected true with pyramid=ppn"),
+    ],
+)
+def test_read_config_key_of_the_other_task_is_refused(read, overrides, problem):
+    with pytest.raises(ConfigError) as caught:
+        read(MINIMAL, *overrides)
+    assert problem in str(caught.value)

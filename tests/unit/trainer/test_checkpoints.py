@@ -4,7 +4,7 @@ import pytest
 from components.errors import ModelError, StorageError
 from components.trainer.checkpoints import FILE_NAME, Checkpoint, CheckpointFolder, Epoch, Position
 from components.trainer.loop import class_weights, epochs_without_gain, metric_values
-from components.trainer.options import BestBy, EarlyStopping
+from components.trainer.options import EarlyStopping
 
 
 def epoch(loss=0.5, accuracy=0.8, auc=0.9):
@@ -103,13 +103,13 @@ def test_checkpoint_folder_deleted_is_gone_and_twice_is_no_error(folder):
 )
 def test_metric_values_are_higher_where_an_epoch_is_better(metric, expected):
     history = [epoch(), epoch(loss=0.4, accuracy=0.7, auc=0.95)]
-    assert metric_values(history, BestBy(metric=metric)) == expected
+    assert metric_values(history, metric) == expected
 
 
 def test_metric_values_of_an_auc_that_does_not_exist_are_refused():
     with pytest.raises(ModelError, match=r"best_by\.metric=auc: the eval split has no AUC"):
-        metric_values([epoch(auc=None)], BestBy(metric="auc"))
-    assert metric_values([epoch(auc=None)], BestBy()) == [0.8]
+        metric_values([epoch(auc=None)], "auc")
+    assert metric_values([epoch(auc=None)], "accuracy") == [0.8]
 
 
 @pytest.mark.parametrize(
