@@ -503,11 +503,14 @@ def test_download_part_file_cut_at_random_gives_the_same_result(server, tmp_path
 
 
 CHILD = """
+import signal
 import sys
 from pathlib import Path
 from components.coco_download import download as coco_download
 from components.coco_download.download import Archive
 from components.coco_download.range_download import Patience
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 
 class View:
     def say(self, text): pass
