@@ -11,6 +11,7 @@ from typing import Any, Self, get_args
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from components.detection.feature_maps import anchor_maps
 from components.errors import ConfigError
 from components.example_gen.options import ExampleGenOptions
 from components.gate_options import GateOptions, Task, check_task_gates
@@ -72,8 +73,17 @@ class RunConfig(Options):
 
     @model_validator(mode="after")
     def _check_trainer(self) -> Self:
-        self._check_colour(self.trainer)
+        self._check_fits(self.trainer)
         return self
+
+    def _check_fits(self, trainer: TrainerOptions) -> None:
+        """Checks what of the trainer depends on the rasters."""
+        self._check_colour(trainer)
+        if trainer.detector is not None:
+            try:
+                anchor_maps(trainer.backbone, self.transform.side, trainer.detector)
+            except ConfigError as error:
+                raise ValueError(f"{error.message}; expected {error.expected}; {error.hint}") from error
 
     def _check_colour(self, trainer: TrainerOptions) -> None:
         training = self.transform.training_raster
@@ -88,7 +98,7 @@ class RunConfig(Options):
     @model_validator(mode="after")
     def _check_tuner(self) -> Self:
         if self.tuner is not None:
-            check_space(self.trainer, self.tuner, self._check_colour)
+            check_space(self.trainer, self.tuner, self._check_fits)
         return self
 
     @property

@@ -75,6 +75,8 @@ class DetectorNetwork(Options):
         of v1, block_13_expand and Conv_1 of v2.
       extra_filters: of the feature maps that follow, before alpha, each of half the side of the one before; a map of
         one cell is the last, so that at small sides fewer are built.
+      separable_extras: whether their 3x3 convolutions are depthwise and a 1x1 one, or, as published on v1, whole ones,
+        of eight times the weights.
       pyramid: `ssd` convolves from map to map; `ppn` pools every map out of the first (Jin et al., arXiv 1807.03284).
       shares_heads: whether one prediction head serves all feature maps, as `ppn` needs it.
       head_filters: of the convolution in front of shared heads, before alpha; None for none.
@@ -86,6 +88,7 @@ class DetectorNetwork(Options):
 
     feature_layers: tuple[str, ...] | None = Field(default=None, min_length=1)
     extra_filters: tuple[Annotated[int, Field(ge=1)], ...] = (512, 256, 256, 128)
+    separable_extras: bool = True
     pyramid: Literal["ssd", "ppn"] = "ssd"
     shares_heads: bool = False
     head_filters: int | None = Field(default=None, ge=1)
@@ -97,6 +100,10 @@ class DetectorNetwork(Options):
     def _check_heads(self) -> Self:
         if self.pyramid == "ppn" and not self.shares_heads:
             raise ValueError("shares_heads: expected true with pyramid=ppn, whose maps are poolings of one")
+        if self.pyramid == "ppn" and self.extra_filters != type(self).model_fields["extra_filters"].default:
+            raise ValueError(
+                "extra_filters: has no meaning with pyramid=ppn, which pools down to one cell; leave it out"
+            )
         if self.shares_heads and self.anchors.reduces_lowest:
             raise ValueError(
                 "anchors.reduces_lowest: shared heads need as many shapes in every map; pass"

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from components.backbones import MOBILENET_V1_BLOCKS
 from components.trainer.models.layers import (
     ACTIVATION_LIMIT,
     BATCH_NORM_EPSILON,
@@ -19,11 +20,7 @@ from components.trainer.models.layers import (
 )
 from components.trainer.options import Activation, Border
 
-# (filters before alpha, stride) of the depthwise-separable blocks 1 to 13.
-BLOCKS = (
-    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
-    (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
-)  # fmt: skip
+BLOCKS = MOBILENET_V1_BLOCKS
 FIRST_FILTERS = 32
 MIN_FILTERS = 8
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from components.backbones import MOBILENET_V2_BLOCKS
 from components.trainer.models.layers import (
     ACTIVATION_LIMIT,
     BATCH_NORM_EPSILON,
@@ -19,11 +20,7 @@ from components.trainer.models.layers import (
 )
 from components.trainer.options import Activation, Border
 
-# (filters before alpha, stride) of the inverted residual blocks 0 to 16.
-BLOCKS = (
-    (16, 1), (24, 2), (24, 1), (32, 2), (32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (64, 1),
-    (96, 1), (96, 1), (96, 1), (160, 2), (160, 1), (160, 1), (320, 1),
-)  # fmt: skip
+BLOCKS = MOBILENET_V2_BLOCKS
 FIRST_FILTERS = 32
 LAST_FILTERS = 1280
 EXPANSION = 6

@@ -434,6 +434,15 @@ def test_read_config_detection_without_a_word_takes_the_default_detector(read):
         ((*DETECTION, "trainer.best_by.metric=auc"), "trainer.best_by: expected ap, ap50 or loss, received auc"),
         (("trainer.best_by.metric=ap",), "trainer.best_by: expected accuracy, auc or loss, received ap"),
         ((*DETECTION, "trainer.detector.pyramid=ppn"), "trainer.detector.shares_heads: expected true with pyramid=ppn"),
+        ((*DETECTION, "transform.side=32"), "transform.side: 32 is too small for the feature maps"),
+        (
+            (*DETECTION, "trainer.detector.feature_layers=[x]"),
+            "trainer.detector.feature_layers: mobilenet_v1 has no block",
+        ),
+        (
+            (*DETECTION, "trainer.detector.anchors.scales=[0.2]"),
+            "anchors.scales: received 1 for 4 feature maps; expected",
+        ),
     ],
 )
 def test_read_config_key_of_the_other_task_is_refused(read, overrides, problem):
