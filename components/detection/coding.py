@@ -33,7 +33,8 @@ def encode_boxes(boxes_yxyx: Floats, anchors_yxhw: Floats) -> Floats:
     centres, sizes = anchors_yxhw[..., :2], np.maximum(anchors_yxhw[..., 2:], MIN_SIZE)
     offsets = ((low + high) / 2 - centres) / sizes
     ratios = np.log(np.maximum(high - low, MIN_SIZE) / sizes)
-    return (np.concatenate([offsets, ratios], -1) / np.array(VARIANCES)).astype(np.float32)
+    encoded: Floats = np.concatenate([offsets, ratios], -1) * np.reciprocal(np.array(VARIANCES, np.float32))
+    return encoded
 
 
 def decode_boxes(encoded: Floats, anchors_yxhw: Floats) -> Floats:
