@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field
 
-from components.detection.options import DetectorNetwork
+from components.detection.options import DecoderOptions, DetectorNetwork
 from components.options import Options
 from components.trainer.options import Activation, Backbone, Border, TrainerOptions
 
@@ -64,6 +64,7 @@ class TrainingJob(Options):
       seed: of initial weights, data order and augmentation.
       training_raster_shape: [height, width, channels] of what the train split is augmented from; None for the rasters.
       initial_weights_sha256: of what `trainer.initial_weights` names, as the run found it; None where it names nothing.
+      decoder: of a detector, whose exported model gives detections.
     """
 
     trainer: TrainerOptions
@@ -73,6 +74,7 @@ class TrainingJob(Options):
     seed: int
     training_raster_shape: tuple[int, int, int] | None = None
     initial_weights_sha256: str | None = None
+    decoder: DecoderOptions = DecoderOptions()
 
     @property
     def raster_shape(self) -> tuple[int, int, int]:

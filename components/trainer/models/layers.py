@@ -1,8 +1,10 @@
-"""What the backbones share: initial weights, the end of a convolution's input, the limit of its activation."""
+"""What all networks share: how their layers are made, and what a backbone is to what stands on it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import layers
 
 from components.trainer.options import Activation, Border
 
@@ -38,11 +40,68 @@ def kernel_options(weight_decay: float) -> dict[str, Any]:
     }
 
 
-def first_convolution(images: Any, filters: int, name: str, border: Border, weight_decay: float) -> Any:
-    """The 3x3 convolution of stride 2: float32 [n, side, side, channels] to [n, half, half, filters], rounded up."""
-    if border == "black":
-        images = BlackBorder(name=f"{name}_pad")(images)
-    padding = "valid" if border == "black" else "same"
-    return keras.layers.Conv2D(
-        filters, 3, strides=2, padding=padding, use_bias=False, name=name, **kernel_options(weight_decay)
-    )(images)
+@dataclass(frozen=True)
+class LayerStyle:
+    """What all layers of one network have in common.
+
+    Attributes:
+      weight_decay: slim's `scale * sum(w**2) / 2` on all kernels but the depthwise ones.
+      batch_norm_momentum: share of the old moving statistics that a step keeps.
+      activation: after a normalization; slim's is relu6.
+      border: what surrounds the image in the first convolution; see `BlackBorder`.
+    """
+
+    weight_decay: float = 0.0
+    batch_norm_momentum: float = 0.9997
+    activation: Activation = "relu6"
+    border: Border = "gray"
+
+    def norm(self, x: Any, name: str) -> Any:
+        """Batch normalization."""
+        return layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=self.batch_norm_momentum, name=name)(x)
+
+    def relu(self, x: Any, name: str) -> Any:
+        """The activation."""
+        return layers.ReLU(ACTIVATION_LIMIT[self.activation], name=name)(x)
+
+    def norm_relu(self, x: Any, name: str) -> Any:
+        """Both, as `name_bn` and `name_relu`."""
+        return self.relu(self.norm(x, f"{name}_bn"), f"{name}_relu")
+
+    def pointwise(self, x: Any, filters: int, name: str) -> Any:
+        """A 1x1 convolution without bias."""
+        options = kernel_options(self.weight_decay)
+        return layers.Conv2D(filters, 1, padding="same", use_bias=False, name=name, **options)(x)
+
+    def depthwise(self, x: Any, stride: int, name: str) -> Any:
+        """A depthwise 3x3 convolution without bias: float32 [n, side, side, channels] to [n, side / stride, ...]."""
+        return layers.DepthwiseConv2D(
+            3, stride, padding="same", use_bias=False, depthwise_initializer=initial_kernel(), name=name
+        )(x)
+
+    def first_convolution(self, images: Any, filters: int, name: str) -> Any:
+        """A 3x3 convolution of stride 2: float32 [n, side, side, channels] to [n, half, half, filters], rounded up."""
+        is_black = self.border == "black"
+        x = BlackBorder(name=f"{name}_pad")(images) if is_black else images
+        padding = "valid" if is_black else "same"
+        options = kernel_options(self.weight_decay)
+        return layers.Conv2D(filters, 3, strides=2, padding=padding, use_bias=False, name=name, **options)(x)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A backbone while a network is put together.
+
+    Attributes:
+      images: the input.
+      blocks: what comes out of each block, by its name in `components.trainer.stages.BLOCKS`, from the image upwards;
+        of v2 also what comes out of the blocks' expansions, as `block_13_expand`.
+    """
+
+    images: Any
+    blocks: dict[str, Any]
+
+    @property
+    def features(self) -> Any:
+        """Of the last block."""
+        return next(reversed(self.blocks.values()))

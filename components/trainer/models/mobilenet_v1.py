@@ -5,19 +5,11 @@ Source: tensorflow/models, research/slim/nets/mobilenet_v1.py.
 Layers carry the names of `keras.applications.MobileNet`, so that weights map and a name seen in Netron points here.
 """
 
-from typing import Any
-
 import keras
 from keras import layers
 
 from components.backbones import MOBILENET_V1_BLOCKS
-from components.trainer.models.layers import (
-    ACTIVATION_LIMIT,
-    BATCH_NORM_EPSILON,
-    first_convolution,
-    initial_kernel,
-    kernel_options,
-)
+from components.trainer.models.layers import Backbone, LayerStyle, kernel_options
 from components.trainer.options import Activation, Border
 
 BLOCKS = MOBILENET_V1_BLOCKS
@@ -28,6 +20,21 @@ MIN_FILTERS = 8
 def scale_filters(filters: int, alpha: float) -> int:
     """A layer's width by slim's rule: truncated, and never under 8."""
     return max(int(filters * alpha), MIN_FILTERS)
+
+
+def mobilenet_v1_backbone(side: int, channels: int, alpha: float, style: LayerStyle) -> Backbone:
+    """The layers up to the last block, for images float32 [n, side, side, channels] in [-1, 1].
+
+    A block's output is that of its pointwise convolution, normalized and activated.
+    """
+    images = keras.Input((side, side, channels), name="image")
+    x = style.norm_relu(style.first_convolution(images, scale_filters(FIRST_FILTERS, alpha), "conv1"), "conv1")
+    blocks = {"conv1": x}
+    for block, (wide, stride) in enumerate(BLOCKS, start=1):
+        x = style.norm_relu(style.depthwise(x, stride, f"conv_dw_{block}"), f"conv_dw_{block}")
+        x = style.norm_relu(style.pointwise(x, scale_filters(wide, alpha), f"conv_pw_{block}"), f"conv_pw_{block}")
+        blocks[f"block_{block}"] = x
+    return Backbone(images, blocks)
 
 
 def mobilenet_v1(
@@ -58,27 +65,11 @@ def mobilenet_v1(
     Returns:
       A model from `image`, float32 [n, side, side, channels] in [-1, 1], to logits, float32 [n, classes].
     """
-
-    def norm_relu(x: Any, name: str) -> Any:
-        x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=batch_norm_momentum, name=f"{name}_bn")(x)
-        return layers.ReLU(ACTIVATION_LIMIT[activation], name=f"{name}_relu")(x)
-
-    inputs = keras.Input((side, side, channels), name="image")
-    x = norm_relu(
-        first_convolution(inputs, scale_filters(FIRST_FILTERS, alpha), "conv1", border, weight_decay), "conv1"
-    )
-    for block, (wide, stride) in enumerate(BLOCKS, start=1):
-        x = layers.DepthwiseConv2D(
-            3, stride, padding="same", use_bias=False, depthwise_initializer=initial_kernel(), name=f"conv_dw_{block}"
-        )(x)
-        x = norm_relu(x, f"conv_dw_{block}")
-        filters = scale_filters(wide, alpha)
-        x = layers.Conv2D(
-            filters, 1, padding="same", use_bias=False, name=f"conv_pw_{block}", **kernel_options(weight_decay)
-        )(x)
-        x = norm_relu(x, f"conv_pw_{block}")
+    style = LayerStyle(weight_decay, batch_norm_momentum, activation, border)
+    backbone = mobilenet_v1_backbone(side, channels, alpha, style)
+    x = backbone.features
     # Pooling with a stated window becomes AVERAGE_POOL_2D, as in person_detect.tflite; a global one becomes MEAN.
     x = layers.AveragePooling2D(x.shape[1:3], name="pool")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Conv2D(classes, 1, padding="same", name="conv_preds", **kernel_options(weight_decay))(x)
-    return keras.Model(inputs, layers.Reshape((classes,), name="logits")(x), name="mobilenet_v1")
+    return keras.Model(backbone.images, layers.Reshape((classes,), name="logits")(x), name="mobilenet_v1")

@@ -5,19 +5,11 @@ Source: keras/src/applications/mobilenet_v2.py, which agrees with tensorflow/mod
 Layers carry the names of `keras.applications.MobileNetV2`, so that weights map and a name seen in Netron points here.
 """
 
-from typing import Any
-
 import keras
 from keras import layers
 
 from components.backbones import MOBILENET_V2_BLOCKS
-from components.trainer.models.layers import (
-    ACTIVATION_LIMIT,
-    BATCH_NORM_EPSILON,
-    first_convolution,
-    initial_kernel,
-    kernel_options,
-)
+from components.trainer.models.layers import Backbone, LayerStyle, kernel_options
 from components.trainer.options import Activation, Border
 
 BLOCKS = MOBILENET_V2_BLOCKS
@@ -32,6 +24,35 @@ def scale_filters(filters: int, alpha: float) -> int:
     wanted = filters * alpha
     rounded = max(DIVISOR, int(wanted + DIVISOR / 2) // DIVISOR * DIVISOR)
     return rounded + DIVISOR if rounded < 0.9 * wanted else rounded
+
+
+def mobilenet_v2_backbone(side: int, channels: int, alpha: float, style: LayerStyle) -> Backbone:
+    """The layers up to the last convolution, for images float32 [n, side, side, channels] in [-1, 1].
+
+    A block's output is its projection, with what is added to it; an expansion's is normalized and activated.
+    """
+    images = keras.Input((side, side, channels), name="image")
+    x = style.first_convolution(images, scale_filters(FIRST_FILTERS, alpha), "Conv1")
+    x = style.relu(style.norm(x, "bn_Conv1"), "Conv1_relu")
+    blocks = {"Conv1": x}
+    for block, (wide, stride) in enumerate(BLOCKS):
+        prefix = f"block_{block}" if block else "expanded_conv"
+        before, width = x, x.shape[-1]
+        if block:
+            x = style.pointwise(x, EXPANSION * width, f"{prefix}_expand")
+            x = style.relu(style.norm(x, f"{prefix}_expand_BN"), f"{prefix}_expand_relu")
+            blocks[f"{prefix}_expand"] = x
+        x = style.depthwise(x, stride, f"{prefix}_depthwise")
+        x = style.relu(style.norm(x, f"{prefix}_depthwise_BN"), f"{prefix}_depthwise_relu")
+        # Truncated before it is rounded, as in keras.applications.
+        filters = scale_filters(int(wide * alpha), 1.0)
+        x = style.norm(style.pointwise(x, filters, f"{prefix}_project"), f"{prefix}_project_BN")
+        if stride == 1 and filters == width:
+            x = layers.Add(name=f"{prefix}_add")([before, x])
+        blocks[prefix] = x
+    x = style.pointwise(x, scale_filters(LAST_FILTERS, max(alpha, 1.0)), "Conv_1")
+    blocks["Conv_1"] = style.relu(style.norm(x, "Conv_1_bn"), "out_relu")
+    return Backbone(images, blocks)
 
 
 def mobilenet_v2(
@@ -62,45 +83,12 @@ def mobilenet_v2(
     Returns:
       A model from `image`, float32 [n, side, side, channels] in [-1, 1], to logits, float32 [n, classes].
     """
-
-    def norm(x: Any, name: str) -> Any:
-        return layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=batch_norm_momentum, name=name)(x)
-
-    def relu(x: Any, name: str) -> Any:
-        return layers.ReLU(ACTIVATION_LIMIT[activation], name=name)(x)
-
-    def pointwise(x: Any, filters: int, name: str) -> Any:
-        return layers.Conv2D(filters, 1, padding="same", use_bias=False, name=name, **kernel_options(weight_decay))(x)
-
-    inputs = keras.Input((side, side, channels), name="image")
-    x = first_convolution(inputs, scale_filters(FIRST_FILTERS, alpha), "Conv1", border, weight_decay)
-    x = relu(norm(x, "bn_Conv1"), "Conv1_relu")
-    for block, (wide, stride) in enumerate(BLOCKS):
-        prefix = f"block_{block}" if block else "expanded_conv"
-        before, width = x, x.shape[-1]
-        if block:
-            x = pointwise(x, EXPANSION * width, f"{prefix}_expand")
-            x = relu(norm(x, f"{prefix}_expand_BN"), f"{prefix}_expand_relu")
-        x = layers.DepthwiseConv2D(
-            3,
-            stride,
-            padding="same",
-            use_bias=False,
-            depthwise_initializer=initial_kernel(),
-            name=f"{prefix}_depthwise",
-        )(x)
-        x = relu(norm(x, f"{prefix}_depthwise_BN"), f"{prefix}_depthwise_relu")
-        # Truncated before it is rounded, as in keras.applications.
-        filters = scale_filters(int(wide * alpha), 1.0)
-        x = norm(pointwise(x, filters, f"{prefix}_project"), f"{prefix}_project_BN")
-        if stride == 1 and filters == width:
-            x = layers.Add(name=f"{prefix}_add")([before, x])
-    x = pointwise(x, scale_filters(LAST_FILTERS, max(alpha, 1.0)), "Conv_1")
-    x = relu(norm(x, "Conv_1_bn"), "out_relu")
+    style = LayerStyle(weight_decay, batch_norm_momentum, activation, border)
+    backbone = mobilenet_v2_backbone(side, channels, alpha, style)
+    x = backbone.features
     # Pooling with a stated window becomes AVERAGE_POOL_2D; a global one becomes MEAN.
     x = layers.AveragePooling2D(x.shape[1:3], name="pool")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Flatten(name="features")(x)
-    return keras.Model(
-        inputs, layers.Dense(classes, name="predictions", **kernel_options(weight_decay))(x), name="mobilenet_v2"
-    )
+    x = layers.Dense(classes, name="predictions", **kernel_options(weight_decay))(x)
+    return keras.Model(backbone.images, x, name="mobilenet_v2")

@@ -14,7 +14,7 @@ from components.quantization.reference import run_reference
 from components.quantization.representative_dataset import pin_input_range
 from components.quantization.tflm import run_under_tflm
 from components.trainer.job import TrainingJob
-from components.trainer.models.build import BACKBONES, build_model
+from components.trainer.models.build import CLASSIFIERS, build_model
 from components.trainer.models.mobilenet_v1 import mobilenet_v1
 from components.trainer.models.mobilenet_v2 import mobilenet_v2
 from components.trainer.options import Adam, CosineSchedule, TrainerOptions
@@ -42,7 +42,7 @@ def test_config_other_backbone_is_refused_with_the_known_ones():
         read("trainer.backbone=mobilenet_v3")
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", CLASSIFIERS)
 def test_build_model_builds_what_the_config_says(backbone):
     options = TrainerOptions(
         backbone=backbone,
@@ -65,7 +65,7 @@ def test_build_model_builds_what_the_config_says(backbone):
     assert model.get_layer(f"{first.name}_pad") is model.layers[1]
 
 
-@pytest.mark.parametrize("build", BACKBONES.values(), ids=BACKBONES)
+@pytest.mark.parametrize("build", CLASSIFIERS.values(), ids=CLASSIFIERS)
 @pytest.mark.parametrize("side", [32, 33])
 def test_black_border_gives_what_a_black_frame_gives(build, side):
     keras.utils.set_random_seed(0)
@@ -125,9 +125,9 @@ def test_model_in_full_int8_runs_under_tflm_like_the_reference(build, options, o
     assert np.corrcoef(run.outputs[:, 1], wanted[:, 1])[0, 1] > 0.5
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", CLASSIFIERS)
 def test_kernels_of_one_shape_start_with_other_numbers(backbone):
-    model = BACKBONES[backbone](side=SIDE, channels=1, classes=2, alpha=0.25)
+    model = CLASSIFIERS[backbone](side=SIDE, channels=1, classes=2, alpha=0.25)
     kernels = [weight.numpy() for weight in model.weights if weight.path.endswith("kernel")]
     assert len(kernels) > 25
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
