@@ -168,7 +168,7 @@ def print_manifest(manifest: Manifest, uri: str, channels: Sequence[str]) -> Non
     print_operating_point(manifest.operating_point)
     footprint = manifest.footprint
     print_footprint(footprint, manifest.parity, manifest.slimming)
-    _print_contracts((manifest.input,), (manifest.output,))
+    _print_contracts((manifest.input,), manifest.outputs)
     print_ops(footprint.ops)
     print_gates(manifest.gates)
     own = {path: digest for path, digest in manifest.files.items() if "/" not in path}

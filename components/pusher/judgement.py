@@ -180,7 +180,7 @@ def judge_flatbuffer(
     )
     if failures:
         return judgement
-    codes = {name: run.outputs for name, run in runs.items() if run.outputs is not None}
+    codes = {name: run.outputs[0] for name, run in runs.items() if run.outputs is not None}
     return _measure(judgement, splits, codes, dataset, options)
 
 
@@ -198,7 +198,7 @@ def _measure(
     chosen = select_golden(images.source_ids, images.labels.tolist(), options.golden_images)
     compared = _first(chosen, len(images.labels), options.parity_images)
     parity = compare_outputs(
-        answers[compared], run_reference(judgement.portable, pixels.quantize(images.rasters[compared]))
+        (answers[compared],), run_reference(judgement.portable, pixels.quantize(images.rasters[compared]))
     )
     point = _operating_point(contract, splits, codes, dataset, options.max_false_alarm_rate)
     fed = pixels.quantize(images.rasters[_first(chosen, len(images.labels), _SLIMMING_IMAGES)])
@@ -225,7 +225,7 @@ def _measure(
             source_ids=tuple(images.source_ids[index] for index in chosen),
             labels=tuple(int(images.labels[index]) for index in chosen),
             inputs=pixels.quantize(images.rasters[chosen]),
-            outputs=answers[chosen],
+            outputs=(answers[chosen],),
         ),
         operating_point=point,
         refusals=tuple(refusals),

@@ -27,7 +27,7 @@ from components.quantization.contracts import TensorContract
 from components.quantization.records import ArenaShare, OperatingPoint, OpUse, Quality, QuantizationLoss
 from components.verdicts import Gate
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _DAMAGED = "the manifest was edited or is damaged; use another release, or remove this one and publish it again"
 
@@ -195,7 +195,7 @@ class Manifest(Options):
       dataset: what the model was made from.
       drift: of its train split from that of the baseline; empty for the first release.
       input: tensor contract of the image.
-      output: tensor contract of the scores.
+      outputs: tensor contracts of a classifier's scores, or of a detector's outputs in the flatbuffer's order.
       pixel_contract: the rule from camera byte to input code, in words.
       float_metrics: of the float model, by split: eval, and test where there is one.
       int8_metrics: of the int8 file that ships, likewise.
@@ -227,7 +227,7 @@ class Manifest(Options):
     dataset: DatasetRecord
     drift: tuple[FeatureDrift, ...]
     input: TensorContract
-    output: TensorContract
+    outputs: tuple[TensorContract, ...]
     pixel_contract: str
     float_metrics: dict[str, Quality]
     int8_metrics: dict[str, Quality]

@@ -2,7 +2,7 @@
 
     {
       "content_sha256": "5f0c…",        sha256 of this text without this line:
-      "format_version": 3,              grep -v '^  "content_sha256"' FILE | sha256sum
+      "format_version": 4,              grep -v '^  "content_sha256"' FILE | sha256sum
       …
 
 The digest tells damage and careless edits; whoever means harm can compute it again, and is told by a signature.

@@ -135,7 +135,7 @@ def stage_release(
         ),
         drift=drift.features,
         input=report.inputs[0],
-        output=report.outputs[0],
+        outputs=report.outputs,
         pixel_contract=PIXEL_CONTRACT,
         float_metrics=judgement.float_metrics,
         int8_metrics=judgement.int8_metrics,

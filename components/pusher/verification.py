@@ -90,7 +90,7 @@ def verify_golden(store: ReleaseStore, manifest: Manifest) -> list[str]:
         return store.read_file(manifest.model, manifest.version, path)
 
     try:
-        golden = Golden.from_files(manifest.golden.source_ids, manifest.golden.labels, read_file)
+        golden = Golden.from_files(manifest.golden.source_ids, manifest.golden.labels, len(manifest.outputs), read_file)
         return rerun_golden(read_file(manifest.golden.flatbuffer), golden, time_limit_s=GOLDEN_TIME_LIMIT_S)
     except ModelError as error:
         return [f"the golden vectors cannot be run: {error.message}"]

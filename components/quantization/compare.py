@@ -1,5 +1,6 @@
 """Holds the answers of two interpreters to the same images against each other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ class Parity(Options):
 
     Attributes:
       images: how many were compared.
-      differing: how many of them differ in at least one code.
-      max_difference_lsb: largest difference between two codes, in steps of the output's scale.
+      differing: how many of them differ in at least one code of any output.
+      max_difference_lsb: largest difference between two codes, in steps of their output's scale.
     """
 
     images: int
@@ -23,27 +24,32 @@ class Parity(Options):
     max_difference_lsb: int
 
 
-def compare_outputs(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Parity:
+def compare_outputs(first: Sequence[npt.NDArray[Any]], second: Sequence[npt.NDArray[Any]]) -> Parity:
     """Compares the codes that two interpreters gave, image by image.
 
     Args:
-      first: int8 or uint8 [n, ...], one row for each image.
-      second: the same shape and dtype, for the same images in the same order.
+      first: int8 or uint8 [n, ...] for each output of a model, at least one; a row for each image.
+      second: the same shapes and dtypes, for the same images in the same order.
 
     Raises:
       ModelError: when shapes or dtypes differ, or when the outputs are no codes.
     """
-    if first.shape != second.shape or first.dtype != second.dtype or first.dtype not in (np.int8, np.uint8):
+    kinds = [[(output.dtype, output.shape) for output in outputs] for outputs in (first, second)]
+    if kinds[0] != kinds[1] or any(dtype not in (np.int8, np.uint8) for dtype, _ in kinds[0]):
+        received = (", ".join(f"{dtype.name} {shape}" for dtype, shape in outputs) for outputs in kinds)
         raise ModelError(
-            "outputs cannot be compared: "
-            f"received {first.dtype.name} {first.shape} and {second.dtype.name} {second.shape}.",
+            f"outputs cannot be compared: received {' and '.join(received)}.",
             expected="int8 or uint8 codes of one model for the same images",
             hint="convert the model to full integer, and feed both interpreters the same images",
         )
-    images = len(first)
-    differences = np.abs(first.astype(np.int16) - second.astype(np.int16)).reshape(images, first[:1].size)
+    differences = np.concatenate([_differences(*pair) for pair in zip(first, second, strict=True)], axis=1)
     return Parity(
-        images=images,
+        images=len(differences),
         differing=int(np.count_nonzero(differences.any(axis=1))),
         max_difference_lsb=int(differences.max(initial=0)),
     )
+
+
+def _differences(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+    """Between codes, int16 [n, codes]."""
+    return np.abs(first.astype(np.int16) - second.astype(np.int16)).reshape(len(first), first[:1].size)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from components.errors import ModelError
 from components.quantization.flatbuffer import Graph, Tensor, read_graph
+from components.quantization.outputs import order_outputs
 
 # Input range [-1, 1] in 255 steps; half of the codes lie on either side of 0, so two zero points are as good.
 INPUT_SCALE = 2 / 255
@@ -27,17 +28,17 @@ def convert_full_integer(saved_model_dir: Path, signature: str, images: npt.NDAr
 
     Args:
       saved_model_dir: a SavedModel written by Keras's ExportArchive, with variables the calibrator can read.
-      signature: takes one float32 tensor [1, height, width, channels], returns one tensor.
+      signature: takes one float32 tensor [1, height, width, channels], returns one tensor or a detector's.
       images: float32 [n, height, width, channels] in [-1, 1], which calibrate the activations; pinned to the
         whole range with `pin_input_range`.
 
     Returns:
-      The flatbuffer. Equal SavedModels and images give equal bytes.
+      The flatbuffer, its outputs in the order of `outputs.output_order`. Equal SavedModels and images give equal bytes.
 
     Raises:
       ModelError: when the SavedModel has no such signature of one image, cannot be converted, or would not run
         as promised on a device: input other than int8 with scale 2/255 and zero point -1 or 0, a tensor left in
-        float, an activation scale below 1e-6.
+        float, an activation scale below 1e-6, outputs that are neither one nor a detector's.
     """
     _check_signature(saved_model_dir, signature, images.shape)
 
@@ -59,25 +60,25 @@ def convert_full_integer(saved_model_dir: Path, signature: str, images: npt.NDAr
     except Exception as error:
         raise _not_converted(f"signature {signature!r} of {saved_model_dir}", error) from error
     check_full_integer(read_graph(flatbuffer))
-    return flatbuffer
+    return order_outputs(flatbuffer)
 
 
 def convert_float(saved_model_dir: Path, signature: str) -> bytes:
-    """The float32 flatbuffer of a signature, with the operators that `convert_full_integer` would quantize.
+    """The float32 flatbuffer of a signature, with operators and outputs as `convert_full_integer` would have them.
 
     Imports TensorFlow.
 
     Raises:
-      ModelError: when the SavedModel cannot be converted.
+      ModelError: when the SavedModel cannot be converted, or has outputs that are neither one nor a detector's.
     """
     import tensorflow as tf
 
     try:
-        return bytes(
-            tf.lite.TFLiteConverter.from_saved_model(str(saved_model_dir), signature_keys=[signature]).convert()
-        )
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model_dir), signature_keys=[signature])
+        flatbuffer = bytes(converter.convert())
     except Exception as error:  # as in convert_full_integer
         raise _not_converted(f"signature {signature!r} of {saved_model_dir}", error) from error
+    return order_outputs(flatbuffer)
 
 
 def convert_float_keras(model: Any) -> bytes:
@@ -120,7 +121,7 @@ def check_full_integer(graph: Graph) -> None:
             raise ModelError(
                 f"the output {tensor.name!r} is {tensor.dtype}.",
                 expected="int8",
-                hint="let the signature return probabilities, not label ids",
+                hint="let the signature return probabilities or logits, not label ids",
             )
     for tensor in graph.tensors:
         scale = min(tensor.scales, default=None)

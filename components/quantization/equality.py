@@ -65,7 +65,7 @@ def compare_flatbuffers(
     """Feeds two files the same images and compares their answers and those of every operator.
 
     Args:
-      before: the original, of one input [1, ...].
+      before: the original, of one input [1, ...] and outputs [1, ...].
       after: what was made of it, with the same operators in the same order.
       images: [n, ...] in the input's own dtype.
       time_limit_s: seconds after which a run of one file is given up; there are two of each, and more of many images.
@@ -76,8 +76,6 @@ def compare_flatbuffers(
       StorageError: when the temporary folder has no room.
     """
     graph, count = read_graph(before), len(images)
-    # Where a model has several answers, the operators' outputs hold them all.
-    fed = images if len(graph.outputs) == 1 else None
     differing = np.zeros(count, np.bool_)
     operators: dict[int, bool] = {}
 
@@ -86,12 +84,17 @@ def compare_flatbuffers(
             on_progress(done, 4 * count)
 
     def run(flatbuffer: bytes, done: int) -> TflmRun:
-        return run_under_tflm(flatbuffer, fed, time_limit_s=time_limit_s, on_progress=lambda now, _: follow(done + now))
+        return run_under_tflm(
+            flatbuffer, images, time_limit_s=time_limit_s, on_progress=lambda now, _: follow(done + now)
+        )
 
     first, second = run(before, 0), run(after, count)
     failure = _first_failure(first.failure, second.failure)
     if first.outputs is not None and second.outputs is not None:
-        differing |= _differ(first.outputs, second.outputs)
+        if len(first.outputs) != len(second.outputs):
+            differing[:] = True
+        for ours, theirs in zip(first.outputs, second.outputs, strict=False):
+            differing |= _differ(ours, theirs)
     for start, end in _shares(graph, count):
         if failure is not None:
             break

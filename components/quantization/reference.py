@@ -31,25 +31,25 @@ class Kernels(StrEnum):
 
 def run_reference(
     flatbuffer: bytes, images: npt.NDArray[Any], *, kernels: Kernels = Kernels.REFERENCE
-) -> npt.NDArray[Any]:
+) -> tuple[npt.NDArray[Any], ...]:
     """Feeds a model one image after another.
 
     Args:
-      flatbuffer: a `.tflite` file with one input [1, ...] and one output [1, ...].
+      flatbuffer: a `.tflite` file with one input [1, ...] and outputs [1, ...].
       images: [n, ...] in the input's own dtype, so codes for a quantized model.
       kernels: REFERENCE is what TFLite Micro can be compared with.
 
     Returns:
-      [n, ...] in the output's own dtype.
+      Of each output, in the model's order, [n, ...] in its own dtype.
 
     Raises:
       ModelError: when the flatbuffer is damaged, refused by LiteRT, or not made for these images.
     """
-    _, answer = check_feed(read_graph(flatbuffer), images)
+    _, answers = check_feed(read_graph(flatbuffer), images)
 
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    outputs = np.empty((len(images), *answer.shape[1:]), answer.dtype)
+    outputs = tuple(np.empty((len(images), *answer.shape[1:]), answer.dtype) for answer in answers)
     try:
         # One thread, so that sums are added up in one order and two runs give the same bytes.
         interpreter = Interpreter(
@@ -57,11 +57,12 @@ def run_reference(
         )
         interpreter.allocate_tensors()
         source_index = interpreter.get_input_details()[0]["index"]
-        answer_index = interpreter.get_output_details()[0]["index"]
-        for image, output in zip(images, outputs, strict=True):
+        answer_indices = [detail["index"] for detail in interpreter.get_output_details()]
+        for place, image in enumerate(images):
             interpreter.set_tensor(source_index, image[np.newaxis])
             interpreter.invoke()
-            output[...] = interpreter.get_tensor(answer_index)[0]
+            for output, index in zip(outputs, answer_indices, strict=True):
+                output[place] = interpreter.get_tensor(index)[0]
     except (ValueError, RuntimeError) as error:
         raise ModelError(
             f"LiteRT refuses the flatbuffer: {error}",

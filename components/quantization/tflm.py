@@ -56,12 +56,12 @@ class TflmRun:
     """What became of a model under TFLite Micro.
 
     Attributes:
-      outputs: [n, ...] in the output's own dtype; None without images or after a failure.
+      outputs: of each output, in the model's order, [n, ...] in its own dtype; None without images or after a failure.
       arena: None when the model did not even load.
       failure: the interpreter's words, the signal or the time limit that ended it; None when all went well.
     """
 
-    outputs: npt.NDArray[Any] | None
+    outputs: tuple[npt.NDArray[Any], ...] | None
     arena: ArenaUse | None
     failure: str | None
 
@@ -100,10 +100,13 @@ class _Child:
         self.log.seek(0)
         return self.log.read().decode("utf-8", errors="replace")
 
-    def answers(self) -> npt.NDArray[Any]:
-        """What it wrote."""
+    def answers(self) -> list[npt.NDArray[Any]]:
+        """What it wrote, output by output."""
         self.outputs.seek(0)
-        found: npt.NDArray[Any] = np.load(self.outputs)
+        size = os.fstat(self.outputs.fileno()).st_size
+        found = []
+        while self.outputs.tell() < size:
+            found.append(np.load(self.outputs))
         return found
 
 
@@ -120,7 +123,7 @@ def run_under_tflm(
     each core, which gives the same answers.
 
     Args:
-      flatbuffer: a `.tflite` file; with images, one of one input [1, ...] and one output [1, ...].
+      flatbuffer: a `.tflite` file; with images, one of one input [1, ...] and outputs [1, ...].
       images: [n, ...] in the input's own dtype, so codes for a quantized model; None only loads the model.
       time_limit_s: seconds without one more finished image, or end, after which the children are killed.
       on_progress: called about five times a second with the number of images done and of all images.
@@ -133,7 +136,7 @@ def run_under_tflm(
     graph = read_graph(flatbuffer)
     if images is not None:
         check_feed(graph, images)
-    return _run(flatbuffer, images, (), time_limit_s, on_progress)
+    return _run(flatbuffer, images, (len(graph.outputs),), time_limit_s, on_progress)
 
 
 def operators_under_tflm(flatbuffer: bytes, images: npt.NDArray[Any], *, time_limit_s: float) -> OperatorsRun:
@@ -157,15 +160,18 @@ def operators_under_tflm(flatbuffer: bytes, images: npt.NDArray[Any], *, time_li
         for number, tensor in enumerate(operator.outputs)
         if tensor is not None and tensor.value_bytes
     }
+    if not given:
+        return OperatorsRun(outputs={}, failure=None)
     # By identity: tensors without names may be equal.
     places = {id(tensor): place for place, tensor in enumerate(graph.tensors)}
-    run = _run(flatbuffer, images, [places[id(tensor)] for tensor in given.values()], time_limit_s, None)
+    wanted = (places[id(tensor)] for tensor in given.values())
+    run = _run(flatbuffer, images, (len(graph.outputs), *wanted), time_limit_s, None)
     if run.outputs is None:
         return OperatorsRun(outputs={}, failure=run.failure)
-    outputs, start = {}, 0
+    (contents,), outputs, start = run.outputs, {}, 0
     for key, tensor in given.items():
         end = start + (tensor.value_bytes or 0)
-        values = np.ascontiguousarray(run.outputs[:, start:end]).view(tensor.dtype)
+        values = np.ascontiguousarray(contents[:, start:end]).view(tensor.dtype)
         outputs[key], start = values.reshape(len(images), *tensor.shape), end
     return OperatorsRun(outputs=outputs, failure=None)
 
@@ -173,13 +179,14 @@ def operators_under_tflm(flatbuffer: bytes, images: npt.NDArray[Any], *, time_li
 def _run(
     flatbuffer: bytes,
     images: npt.NDArray[Any] | None,
-    tensors: Sequence[int],
+    wanted: Sequence[int],
     time_limit_s: float,
     on_progress: Callable[[int, int], None] | None,
 ) -> TflmRun:
+    """Runs a model; `wanted` is how many outputs it has, and the tensors that are read in their place."""
     parts = [None] if images is None else np.array_split(images, _children_for(len(images)))
     with contextlib.ExitStack() as stack:
-        children = [_start(stack, flatbuffer, part, tensors) for part in parts]
+        children = [_start(stack, flatbuffer, part, wanted) for part in parts]
         in_time = _await(children, time_limit_s, on_progress)
         arena = _arena(children[0].words())
         # One that was killed because another failed has nothing to say.
@@ -189,7 +196,8 @@ def _run(
             failures.append(f"no answer within {time_limit_s:g} s")
         if failures or images is None:
             return TflmRun(outputs=None, arena=arena, failure=failures[0] if failures else None)
-        return TflmRun(outputs=np.concatenate([child.answers() for child in children]), arena=arena, failure=None)
+        parts_of_outputs = zip(*(child.answers() for child in children), strict=True)
+        return TflmRun(outputs=tuple(map(np.concatenate, parts_of_outputs)), arena=arena, failure=None)
 
 
 def _children_for(images: int) -> int:
@@ -197,7 +205,7 @@ def _children_for(images: int) -> int:
 
 
 def _start(
-    stack: contextlib.ExitStack, flatbuffer: bytes, images: npt.NDArray[Any] | None, tensors: Sequence[int]
+    stack: contextlib.ExitStack, flatbuffer: bytes, images: npt.NDArray[Any] | None, wanted: Sequence[int]
 ) -> _Child:
     with _storage_errors():
         # Files without a name: whatever becomes of either process, nothing stays in the folder.
@@ -209,7 +217,7 @@ def _start(
             np.save(inputs, images)
             inputs.seek(0)
     descriptors = [file.fileno() for file in (model, inputs, outputs, progress)]
-    process = stack.enter_context(_process([*descriptors, *tensors], descriptors, log))
+    process = stack.enter_context(_process([*descriptors, *wanted], descriptors, log))
     return _Child(process, outputs, progress, log, 0 if images is None else len(images))
 
 

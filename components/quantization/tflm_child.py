@@ -1,11 +1,12 @@
 """The program that `components.quantization.tflm` starts: one model under TFLite Micro, in a process of its own.
 
-    python -m components.quantization.tflm_child MODEL_FD INPUTS_FD OUTPUTS_FD PROGRESS_FD [TENSOR ...]
+    python -m components.quantization.tflm_child MODEL_FD INPUTS_FD OUTPUTS_FD PROGRESS_FD OUTPUTS [TENSOR ...]
 
-The first arguments are open file descriptors: the flatbuffer, images as .npy (empty: only load the model), the outputs
-as .npy, and one byte for every finished image. Arena use and errors go to stderr in the interpreter's own words.
+The first arguments are open file descriptors: the flatbuffer, images as .npy (empty: only load the model), where the
+outputs go, each as .npy behind the one before, and one byte for every finished image; then how many outputs the model
+has. Arena use and errors go to stderr in the interpreter's own words.
 With tensors of the main subgraph, by index, every tensor keeps a place of its own in the arena, and their bytes, one
-after another, are what is written for each image; no arena is reported then.
+after another, are the one output that is written; no arena is reported then.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main() -> int:
     """Loads the model, reports its arena, feeds it the images."""
     _leave_nothing_behind()
-    model_fd, inputs_fd, outputs_fd, progress_fd, *tensors = (int(argument) for argument in sys.argv[1:])
+    model_fd, inputs_fd, outputs_fd, progress_fd, outputs, *tensors = (int(argument) for argument in sys.argv[1:])
 
     from tflite_micro import runtime
 
@@ -44,7 +46,7 @@ def main() -> int:
         if not tensors:
             interpreter.print_allocations()
         if os.fstat(inputs_fd).st_size > 0:
-            _feed(interpreter, inputs_fd, outputs_fd, progress_fd, tensors)
+            _feed(interpreter, inputs_fd, outputs_fd, progress_fd, lambda: _answers(interpreter, outputs, tensors))
     except RuntimeError as error:
         sys.stderr.write(f"{error}\n")
         return REFUSED
@@ -54,27 +56,30 @@ def main() -> int:
     return 0
 
 
-def _feed(interpreter: Any, inputs_fd: int, outputs_fd: int, progress_fd: int, tensors: list[int]) -> None:
+def _feed(
+    interpreter: Any, inputs_fd: int, outputs_fd: int, progress_fd: int, answers: Callable[[], list[npt.NDArray[Any]]]
+) -> None:
     with open(inputs_fd, "rb") as file:
         images = np.load(file)
-    blank = _answer(interpreter, tensors)
-    outputs = np.empty((len(images), *blank.shape), blank.dtype)
+    outputs = [np.empty((len(images), *blank.shape), blank.dtype) for blank in answers()]
     with open(progress_fd, "wb", buffering=0) as progress:
-        for image, output in zip(images, outputs, strict=True):
+        for place, image in enumerate(images):
             interpreter.set_input(image[np.newaxis], 0)
             interpreter.invoke()
-            output[...] = _answer(interpreter, tensors)
+            for output, answer in zip(outputs, answers(), strict=True):
+                output[place] = answer
             progress.write(b".")
     with open(outputs_fd, "wb") as file:
-        np.save(file, outputs)
+        for output in outputs:
+            np.save(file, output)
 
 
-def _answer(interpreter: Any, tensors: list[int]) -> npt.NDArray[Any]:
-    """The output of the image that was fed last, or the bytes of these tensors."""
+def _answers(interpreter: Any, outputs: int, tensors: list[int]) -> list[npt.NDArray[Any]]:
+    """The outputs of the image that was fed last, or the bytes of these tensors."""
     if not tensors:
-        return np.asarray(interpreter.get_output(0)[0])
+        return [np.asarray(interpreter.get_output(number)[0]) for number in range(outputs)]
     contents = (interpreter.GetTensor(index, 0)["tensor_data"].tobytes() for index in tensors)
-    return np.frombuffer(b"".join(contents), np.uint8)
+    return [np.frombuffer(b"".join(contents), np.uint8)]
 
 
 def _read(descriptor: int) -> bytes:

@@ -160,14 +160,14 @@ def _find_interpreter(content: bytes, image: npt.NDArray[Any]) -> tuple[str, Cal
                 expected="a model of operators that one of them has",
             ) from error
         return "TFLite Micro (LiteRT refuses the file)", lambda images: _under_tflm(content, images)
-    return "the reference kernels", lambda images: run_reference(content, images)
+    return "the reference kernels", lambda images: run_reference(content, images)[0]
 
 
 def _under_tflm(content: bytes, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     run = run_under_tflm(content, images, time_limit_s=_TFLM_START_S + _TFLM_IMAGE_S * len(images))
     if run.outputs is None:
         raise ModelError(f"TFLite Micro stopped: {run.failure}", expected=f"answers to {len(images):,} images")
-    return run.outputs
+    return run.outputs[0]
 
 
 def _of_saved_model(folder: Path, input_range: InputRange) -> Classifier:

@@ -73,7 +73,7 @@ def measure(file: Path, files: list[tuple[Path, int]]) -> list[str]:
 def _scores(flatbuffer: bytes, codes: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     run = run_under_tflm(flatbuffer, codes, time_limit_s=TIME_LIMIT_S)
     assert run.outputs is not None, run.failure
-    return dequantize(run.outputs.reshape(len(codes), -1), inspect_flatbuffer(flatbuffer).outputs[0])
+    return dequantize(run.outputs[0].reshape(len(codes), -1), inspect_flatbuffer(flatbuffer).outputs[0])
 
 
 def print_markdown(rows: Iterable[list[str]]) -> None:

@@ -52,7 +52,7 @@ def test_release_of_three_labels_says_so(run, release):
     assert release.positive is None
     assert set(counts) == set(features.SPLITS)
     assert all(tuple(by_label) == LABELS and all(by_label.values()) for by_label in counts.values())
-    assert release.output.shape == (1, 3)
+    assert [output.shape for output in release.outputs] == [(1, 3)]
 
 
 def test_int8_model_is_measured_on_eval_and_test_and_judged_on_eval(run, release):

@@ -115,7 +115,7 @@ def test_preprocess_h_gives_every_pixel_that_code_and_model_settings_h_states_th
         }
     """).splitlines()
     assert list(map(int, printed[1:])) == [pixel - 128 for pixel in range(256)]
-    contract = released.manifest["input"], released.manifest["output"]
+    contract = released.manifest["input"], *released.manifest["outputs"]
     found = [float(word) for word in printed[0].split()]
     wanted = [*contract[0]["shape"][1:], *(c[key] for c in contract for key in ("scale", "zero_point"))]
     assert found == pytest.approx(wanted, rel=1e-7)

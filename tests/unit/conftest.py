@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -190,3 +192,71 @@ def echo_model() -> Callable[..., bytes]:
         return bytes(builder.Output())
 
     return build
+
+
+DETECTOR_SIDE = 16
+
+
+@pytest.fixture(scope="session")
+def detector_saved_model(tmp_path_factory) -> Path:
+    """A tiny detector on [1, 16, 16, 1] with feature maps of 4 and 2 cells a side, three shapes each, and two labels.
+
+    Its signatures are `pixels` (boxes [1, 60, 4] and scores [1, 60, 2]), `per_map` (boxes_0 [1, 48, 4] ...), and two
+    that nobody could use: `unnamed`, and `shared`, whose boxes are its scores.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((DETECTOR_SIDE, DETECTOR_SIDE, 1), batch_size=1)
+    stem = keras.layers.Conv2D(8, 3, 2, "same", activation="relu6")(image)
+    first = keras.layers.Conv2D(16, 3, 2, "same", activation="relu6")(stem)
+    second = keras.layers.Conv2D(16, 3, 2, "same", activation="relu6")(first)
+    heads = [
+        keras.layers.Reshape((-1, columns))(keras.layers.Conv2D(3 * columns, 1)(feature_map))
+        for feature_map in (first, second)
+        for columns in (4, 2)
+    ]
+    model = keras.Model(image, heads)
+    for weight in model.weights:
+        if weight.path.endswith("bias"):
+            weight.assign(np.linspace(-0.5, 0.5, weight.shape[0]))
+
+    def per_map(image: Any) -> dict[str, Any]:
+        return dict(zip(("boxes_0", "scores_0", "boxes_1", "scores_1"), model(image), strict=True))
+
+    def pixels(image: Any) -> dict[str, Any]:
+        boxes_0, scores_0, boxes_1, scores_1 = model(image)
+        return {"boxes": tf.concat([boxes_0, boxes_1], 1), "scores": tf.concat([scores_0, scores_1], 1)}
+
+    def unnamed(image: Any) -> dict[str, Any]:
+        return dict(zip("abcd", model(image), strict=True))
+
+    def shared(image: Any) -> dict[str, Any]:
+        return dict.fromkeys(("boxes", "scores"), model(image)[0])
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    spec = tf.TensorSpec([1, DETECTOR_SIDE, DETECTOR_SIDE, 1], tf.float32, name="image")
+    for endpoint in (pixels, per_map, unnamed, shared):
+        archive.add_endpoint(endpoint.__name__, endpoint, [spec])
+    path = tmp_path_factory.mktemp("detector")
+    archive.write_out(str(path), verbose=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def detector_rasters() -> npt.NDArray[np.uint8]:
+    """20 pictures, uint8 [20, 16, 16, 1]."""
+    return np.stack([draw_pixels(DETECTOR_SIDE, DETECTOR_SIDE, 1, seed) for seed in range(20)])
+
+
+@pytest.fixture(scope="session")
+def detector(detector_saved_model, detector_rasters) -> Callable[[str], bytes]:
+    """The full-integer flatbuffer of one signature of `detector_saved_model`, calibrated on `detector_rasters`."""
+    from components import pixels
+    from components.quantization.convert import convert_full_integer
+    from components.quantization.representative_dataset import pin_input_range
+
+    images = pin_input_range(pixels.normalize(detector_rasters.astype(np.float32)))
+    return cache(lambda signature: convert_full_integer(detector_saved_model, signature, images))

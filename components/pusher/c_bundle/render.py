@@ -67,7 +67,7 @@ def _values(spec: BundleSpec) -> dict[str, Any]:
         "alignment": ARENA_ALIGNMENT,
         "int8_offset": INT8_OFFSET,
         "golden_pixels": [image.tobytes() for image in pixels],
-        "golden_outputs": spec.golden.outputs.tolist(),
+        "golden_outputs": spec.golden.outputs[0].tolist(),
         "application_headers": _headers(spec, _APPLICATION_PARTS, _APPLICATION_TFLM),
         "self_test_headers": _headers(
             spec, (*_APPLICATION_PARTS, "golden"), (*_APPLICATION_TFLM, "micro/micro_log", "micro/system_setup")

@@ -74,10 +74,10 @@ def check_spec(spec: BundleSpec) -> None:
     check_bundle_name(spec.name)
     _check_classes(spec)
     _check_pixel_contract(spec.input)
-    golden = (spec.golden.inputs.shape[1:], spec.golden.outputs.shape[1:])
+    golden = tuple(codes.shape[1:] for codes in (spec.golden.inputs, *spec.golden.outputs))
     if golden != (spec.input.shape[1:], spec.output.shape[1:]):
         raise ReleaseError(
-            f"the golden vectors are not those of this model: received inputs and outputs of shape {golden}",
+            f"the golden vectors are not those of this model: received inputs and outputs of shapes {golden}",
             expected=f"{spec.input.shape[1:]} and {spec.output.shape[1:]}",
         )
 

@@ -61,7 +61,7 @@ CONFIG = {
 }
 PAYLOAD = {
     "person_detect.tflite": reshape_model().build(),
-    **Golden(("7", "8"), (0, 1), CODES, CODES).files(),
+    **Golden(("7", "8"), (0, 1), CODES, (CODES,)).files(),
     "saved_model/variables/variables.index": b"index",
     "labels.txt": b"not-person\nperson\n",
 }
@@ -95,7 +95,7 @@ def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Man
         ),
         drift=(),
         input=TensorContract(name="image", shape=(1, 96, 96, 1), dtype="int8", scale=2 / 255, zero_point=-1),
-        output=TensorContract(name="probabilities", shape=(1, 2), dtype="int8", scale=1 / 256, zero_point=-128),
+        outputs=(TensorContract(name="probabilities", shape=(1, 2), dtype="int8", scale=1 / 256, zero_point=-128),),
         pixel_contract="q = p - 128",
         float_metrics=metrics,
         int8_metrics=metrics,

@@ -91,7 +91,7 @@ def test_judge_flatbuffer_measures_the_slim_file_on_every_image(judge, echo):
     assert (found.parity.images, found.parity.max_difference_lsb) == (100, 0)
     assert found.slimming == SlimmingRecord(images=100, operators=1, differing=0)
     assert len(found.golden.inputs) == 8
-    np.testing.assert_array_equal(found.golden.inputs, found.golden.outputs)
+    np.testing.assert_array_equal(found.golden.inputs, *found.golden.outputs)
     assert found.refusals == ()
 
 

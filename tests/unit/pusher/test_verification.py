@@ -15,7 +15,7 @@ VECTORS = np.zeros((2, 96, 96, 1), np.int8)
     ],
 )
 def test_verify_golden_release_whose_files_are_no_vectors_is_a_problem(store, stage, vectors, problem):
-    files = Golden(("7", "8"), (0, 1), vectors, vectors[:, 0, 0, :]).files()
+    files = Golden(("7", "8"), (0, 1), vectors, (vectors[:, 0, 0, :],)).files()
     staged = stage(payload={**files, "person_detect.tflite": b"no flatbuffer"})
     store.publish(*staged)
     found = verify_golden(store, store.read_manifest(staged.model, staged.version))

@@ -8,9 +8,11 @@ import pytest
 from components import pixels
 from components.errors import ModelError
 from components.quantization.compare import compare_outputs
-from components.quantization.convert import INPUT_SCALE, check_full_integer, convert_full_integer
+from components.quantization.convert import INPUT_SCALE, check_full_integer, convert_float, convert_full_integer
 from components.quantization.flatbuffer import Graph, Tensor
 from components.quantization.inspect import inspect_flatbuffer
+from components.quantization.metrics import dequantize
+from components.quantization.outputs import boxes_and_scores
 from components.quantization.reference import run_reference
 from components.quantization.representative_dataset import pin_input_range
 from components.quantization.tflm import run_under_tflm
@@ -86,7 +88,7 @@ def test_convert_full_integer_runs_under_tflm_like_the_reference(full_integer, r
     parity = compare_outputs(run.outputs, run_reference(full_integer, codes))
     assert parity.images == 120
     assert parity.max_difference_lsb <= 1
-    assert len(np.unique(run.outputs)) > 20  # agreement on constant outputs would show nothing
+    assert len(np.unique(run.outputs[0])) > 20  # agreement on constant outputs would show nothing
 
 
 def test_convert_full_integer_twice_gives_equal_bytes(saved_model, calibration, full_integer):
@@ -135,6 +137,49 @@ def test_convert_full_integer_unusable_signature_is_refused(odd_saved_model, sig
 def test_convert_full_integer_good_signature_beside_bad_ones_converts(odd_saved_model):
     images = pin_input_range(np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1)).astype(np.float32))
     assert inspect_flatbuffer(convert_full_integer(odd_saved_model, "good", images)).inputs[0].shape == (1, 8, 8, 1)
+
+
+@pytest.mark.parametrize(("signature", "maps"), [("pixels", (60,)), ("per_map", (48, 12))])
+def test_convert_full_integer_detector_has_its_outputs_in_the_order_of_the_contract(detector, signature, maps):
+    outputs = inspect_flatbuffer(detector(signature)).outputs
+    boxes, scores = boxes_and_scores(outputs)
+    assert [contract.shape for contract in boxes] == [(1, anchors, 4) for anchors in maps]
+    assert [contract.shape for contract in scores] == [(1, anchors, 2) for anchors in maps]
+    assert {contract.dtype for contract in outputs} == {"int8"}
+    assert len({contract.scale for contract in outputs}) == len(outputs)
+
+
+def test_convert_full_integer_detector_twice_gives_equal_bytes(detector_saved_model, detector_rasters, detector):
+    images = pin_input_range(pixels.normalize(detector_rasters.astype(np.float32)))
+    assert convert_full_integer(detector_saved_model, "per_map", images) == detector("per_map")
+
+
+def test_convert_full_integer_detector_runs_under_litert_near_the_signature(
+    detector_saved_model, detector_rasters, detector
+):
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(detector_saved_model)).signatures["pixels"]
+    found = run_reference(detector("pixels"), pixels.quantize(detector_rasters))
+    contracts = inspect_flatbuffer(detector("pixels")).outputs
+    for name, codes, contract in zip(("boxes", "scores"), found, contracts, strict=True):
+        images = pixels.normalize(detector_rasters.astype(np.float32))
+        expected = np.concatenate([signature(image=image[np.newaxis])[name].numpy() for image in images])
+        assert np.corrcoef(dequantize(codes, contract).ravel(), expected.ravel())[0, 1] > 0.99
+
+
+def test_convert_float_detector_has_the_same_order(detector_saved_model):
+    outputs = inspect_flatbuffer(convert_float(detector_saved_model, "per_map")).outputs
+    assert [contract.shape for contract in outputs] == [(1, 48, 4), (1, 48, 2), (1, 12, 4), (1, 12, 2)]
+
+
+@pytest.mark.parametrize(("signature", "message"), [("unnamed", "neither one nor a detector's"), ("shared", "share")])
+def test_convert_full_integer_outputs_that_are_no_detectors_are_refused(
+    detector_saved_model, detector_rasters, signature, message
+):
+    images = pin_input_range(pixels.normalize(detector_rasters[:2].astype(np.float32)))
+    with pytest.raises(ModelError, match=message):
+        convert_full_integer(detector_saved_model, signature, images)
 
 
 @pytest.mark.parametrize("content", [None, b"no protobuf"], ids=["missing", "text"])

@@ -8,6 +8,7 @@ from components.errors import ModelError
 from components.quantization.equality import compare_flatbuffers
 from components.quantization.flatbuffer import read_graph
 from components.quantization.flatbuffer_records import pack_model, unpack_model
+from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.slim import slim_flatbuffer
 from components.quantization.tflm import operators_under_tflm, run_under_tflm
 
@@ -67,7 +68,7 @@ def test_compare_flatbuffers_model_that_does_not_run_is_no_equality(reshape_mode
     assert "does not run the original: Didn't find op" in equality.failure
 
 
-def test_compare_flatbuffers_several_outputs_are_compared_by_operator(convolutions, codes):
+def test_compare_flatbuffers_several_outputs_are_compared(convolutions, codes):
     model = unpack_model(convolutions(CHANNELS))
     graph = model.subgraphs[0]
     graph.outputs = np.array([*graph.operators[0].outputs, *graph.operators[1].outputs], np.int32)
@@ -76,6 +77,27 @@ def test_compare_flatbuffers_several_outputs_are_compared_by_operator(convolutio
     equality = compare_flatbuffers(data, slim_flatbuffer(data).flatbuffer, codes[:5], time_limit_s=LIMIT_S)
     assert equality.is_equal
     assert equality.operators == 2
+
+
+@pytest.mark.parametrize(("signature", "outputs"), [("pixels", 2), ("per_map", 4)])
+def test_slim_flatbuffer_of_a_detector_is_equal_in_every_operator(detector, detector_rasters, signature, outputs):
+    data = detector(signature)
+    slim = slim_flatbuffer(data).flatbuffer
+    equality = compare_flatbuffers(data, slim, pixels.quantize(detector_rasters), time_limit_s=LIMIT_S)
+    assert equality.is_equal
+    assert equality.operators == len(read_graph(data).operators)
+    assert len(slim) < len(data)
+    kept, before = inspect_flatbuffer(slim).outputs, inspect_flatbuffer(data).outputs
+    assert kept == tuple(contract.model_copy(update={"name": ""}) for contract in before)
+    assert len(kept) == outputs
+
+
+def test_compare_flatbuffers_second_output_changed_is_seen(detector, detector_rasters):
+    model = unpack_model(detector("pixels"))
+    model.subgraphs[0].outputs = model.subgraphs[0].outputs[[0, 0]]
+    codes = pixels.quantize(detector_rasters[:3])
+    equality = compare_flatbuffers(detector("pixels"), pack_model(model), codes, time_limit_s=LIMIT_S)
+    assert (equality.differing_images, equality.differing_operators) == (3, ())
 
 
 def test_compare_flatbuffers_other_images_are_refused(convolutions, codes):
@@ -89,7 +111,7 @@ def test_operators_under_tflm_last_operator_gives_the_answer(convolutions, codes
     run = operators_under_tflm(data, codes[:20], time_limit_s=LIMIT_S)
     assert run.failure is None
     assert run.outputs.keys() == {(0, 0), (1, 0)}
-    answers = run_under_tflm(data, codes[:20], time_limit_s=LIMIT_S).outputs
+    (answers,) = run_under_tflm(data, codes[:20], time_limit_s=LIMIT_S).outputs
     np.testing.assert_array_equal(run.outputs[1, 0].reshape(answers.shape), answers)
     assert not np.array_equal(run.outputs[0, 0], run.outputs[1, 0])
 

@@ -10,7 +10,7 @@ from components.quantization.reference import Kernels, run_reference
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
 def test_run_reference_feeds_images_in_order(reshape_model, dtype):
     images = np.arange(12).reshape(3, 4).astype(dtype)
-    outputs = run_reference(reshape_model(dtype.upper()).build(), images)
+    (outputs,) = run_reference(reshape_model(dtype.upper()).build(), images)
     assert outputs.dtype == images.dtype
     np.testing.assert_array_equal(outputs, images)
 
@@ -18,13 +18,14 @@ def test_run_reference_feeds_images_in_order(reshape_model, dtype):
 @pytest.mark.parametrize("kernels", list(Kernels))
 def test_run_reference_twice_gives_equal_bytes(shared_model, kernels):
     images = np.random.default_rng(0).integers(-128, 128, (3, 96, 96, 3)).astype(np.int8)
-    first, second = (run_reference(shared_model("vww_96_int8"), images, kernels=kernels) for _ in range(2))
+    (first,), (second,) = (run_reference(shared_model("vww_96_int8"), images, kernels=kernels) for _ in range(2))
     assert (first.dtype, first.shape) == (np.int8, (3, 2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_run_reference_without_images_gives_no_outputs(reshape_model):
-    assert run_reference(reshape_model().build(), np.zeros((0, 4), np.int8)).shape == (0, 4)
+    (outputs,) = run_reference(reshape_model().build(), np.zeros((0, 4), np.int8))
+    assert outputs.shape == (0, 4)
 
 
 def test_run_reference_model_for_tflm_only_is_a_model_error(shared_model):
@@ -45,11 +46,11 @@ def test_check_feed_images_of_another_kind_are_refused(reshape_model, images):
     assert "int8 [n, 4]" in caught.value.expected
 
 
-@pytest.mark.parametrize("changes", [{"inputs": [0, 1]}, {"outputs": [2, 0]}, {"inputs": []}])
-def test_check_feed_more_or_fewer_tensors_are_refused(reshape_model, changes):
+@pytest.mark.parametrize("changes", [{"inputs": [0, 1]}, {"outputs": []}, {"inputs": []}])
+def test_check_feed_more_inputs_or_no_tensors_are_refused(reshape_model, changes):
     with pytest.raises(ModelError, match=r"inputs=\d, outputs=\d") as caught:
         check_feed(read_graph(reshape_model(**changes).build()), np.zeros((1, 4), np.int8))
-    assert caught.value.expected == "one input and one output"
+    assert caught.value.expected == "one input, and at least one output"
 
 
 def test_check_feed_other_batch_is_refused(model_spec):

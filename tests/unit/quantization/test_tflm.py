@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components import pixels
 from components.errors import ModelError, PipelineError, StorageError
 from components.quantization.compare import compare_outputs
 from components.quantization.records import ArenaShare
@@ -53,8 +54,8 @@ def test_run_under_tflm_takes_every_input_dtype(reshape_model, dtype):
     images = np.arange(12).reshape(3, 4).astype(dtype)
     run = run_under_tflm(reshape_model(dtype.upper()).build(), images, time_limit_s=LIMIT_S)
     assert run.failure is None
-    assert run.outputs.dtype == images.dtype
-    np.testing.assert_array_equal(run.outputs, images)
+    assert run.outputs[0].dtype == images.dtype
+    np.testing.assert_array_equal(run.outputs, (images,))
 
 
 def test_run_under_tflm_unknown_operator_fails_in_the_interpreters_words(reshape_model):
@@ -80,11 +81,21 @@ def test_run_under_tflm_abort_is_a_failure_that_names_the_signal(reshape_model, 
     assert run_under_tflm(spec.build(), np.zeros((1, 4), np.int8), time_limit_s=LIMIT_S).failure == failure
 
 
-def test_run_under_tflm_several_outputs_load_but_are_not_fed(reshape_model):
-    data = reshape_model(outputs=[2, 0]).build()
-    assert run_under_tflm(data, None, time_limit_s=LIMIT_S).failure is None
-    with pytest.raises(ModelError, match="outputs=2"):
-        run_under_tflm(data, np.zeros((1, 4), np.int8), time_limit_s=LIMIT_S)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_run_under_tflm_several_outputs_come_in_the_models_order(detector, detector_rasters, monkeypatch, processes):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processes)))
+    codes = np.tile(pixels.quantize(detector_rasters), (10, 1, 1, 1))
+    run = run_under_tflm(detector("per_map"), codes, time_limit_s=LIMIT_S)
+    assert run.failure is None
+    assert [(output.shape, output.dtype) for output in run.outputs] == [
+        ((len(codes), anchors, columns), np.int8) for anchors in (48, 12) for columns in (4, 2)
+    ]
+    assert compare_outputs(run.outputs, run_reference(detector("per_map"), codes)).max_difference_lsb <= 1
+
+
+def test_run_under_tflm_model_without_outputs_is_not_fed(reshape_model):
+    with pytest.raises(ModelError, match="outputs=0"):
+        run_under_tflm(reshape_model(outputs=[]).build(), np.zeros((1, 4), np.int8), time_limit_s=LIMIT_S)
 
 
 def test_run_under_tflm_damaged_flatbuffer_starts_no_child(monkeypatch):
@@ -120,7 +131,7 @@ def test_run_under_tflm_many_images_are_shared_and_answered_in_order(reshape_mod
     run = run_under_tflm(
         reshape_model().build(), images, time_limit_s=LIMIT_S, on_progress=lambda *pair: seen.append(pair)
     )
-    np.testing.assert_array_equal(run.outputs, images)
+    np.testing.assert_array_equal(run.outputs, (images,))
     assert seen[-1] == (301, 301)
 
 

@@ -188,7 +188,7 @@ def of_labels(spec: BundleSpec) -> Callable[..., BundleSpec]:
             operating_point=None,
             input=spec.input.model_copy(update={"shape": (1, ROWS, COLUMNS, channels)}),
             output=spec.output.model_copy(update={"shape": (1, len(labels))}),
-            golden=Golden(labels, tuple(range(len(labels))), inputs, outputs),
+            golden=Golden(labels, tuple(range(len(labels))), inputs, (outputs,)),
         )
 
     return make
