@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from components.errors import StorageError
 from components.options import Options
@@ -37,18 +38,13 @@ class Epoch(Options):
 
     Attributes:
       learning_rate: at its last step.
-      train_loss, train_accuracy: means over its steps as they were taken, penalties and augmentation included.
-      eval_loss: mean cross-entropy on the eval split.
-      eval_accuracy: 0 to 1.
-      eval_auc: 0 to 1, as in `components.quantization.metrics`; None where the eval split lacks a label.
+      train: by name, means over its steps as they were taken, penalties and augmentation included.
+      eval: by name, on the eval split; what that split does not define, such as an AUC of one label, is left out.
     """
 
     learning_rate: float
-    train_loss: float
-    train_accuracy: float
-    eval_loss: float
-    eval_accuracy: float
-    eval_auc: float | None
+    train: dict[str, float]
+    eval: dict[str, float]
 
 
 class Position(Options):
@@ -58,15 +54,14 @@ class Position(Options):
       step: finished steps.
       stage: the stage that the next step belongs to, counted from 0; the number of stages after the last.
       stage_step: finished steps of that stage.
-      loss_sum, accuracy_sum: over the finished steps of the current epoch.
+      sums: by name, over the finished steps of the current epoch.
       history: the finished epochs.
     """
 
     step: int = 0
     stage: int = 0
     stage_step: int = 0
-    loss_sum: float = 0.0
-    accuracy_sum: float = 0.0
+    sums: dict[str, float] = Field(default_factory=dict)
     history: tuple[Epoch, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""TensorBoard's view of a training: curves, images as the model sees them, precision and recall, confusion.
+"""TensorBoard's view of a training: curves, images as the model sees them, and what a task draws of its evaluations.
 
     <model_run>/train/          step_loss, step_accuracy, images_per_second; epoch_loss, epoch_accuracy,
                                 epoch_learning_rate; train_images, of the first batch
@@ -8,6 +8,7 @@ Curves of epochs are named as Keras names them. TFX deletes what a killed run ha
 written again from the checkpoint, the others begin anew.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 from tensorboard.plugins.pr_curve import metadata as pr_curve
 
 from components import pixels
-from components.quantization.metrics import confusion_matrix
 from components.trainer.checkpoints import Epoch
+from components.trainer.objectives.objective import Evaluation
 
 IMAGES = 16
 PR_THRESHOLDS = 101
@@ -33,54 +34,45 @@ class Curves:
         self._train = tf.summary.create_file_writer(f"{run_dir}/train")
         self._validation = tf.summary.create_file_writer(f"{run_dir}/validation")
 
-    def write_images(self, images: Any, step: int) -> None:
-        """Adds the first images of a training batch, float32 [n, side, side, channels] in [-1, 1]."""
-        rasters = tf.cast(tf.round(pixels.denormalize(images[:IMAGES])), tf.uint8)
+    def write_images(self, pictures: npt.NDArray[np.uint8], step: int) -> None:
+        """Adds the first pictures of a training batch, uint8 [n, height, width, channels]."""
         with self._train.as_default(step):
-            tf.summary.image("train_images", rasters, max_outputs=IMAGES)
+            tf.summary.image("train_images", pictures[:IMAGES], max_outputs=IMAGES)
 
-    def write_step(self, step: int, loss: float, accuracy: float, images_per_second: float) -> None:
+    def write_step(self, step: int, means: Mapping[str, float], images_per_second: float) -> None:
         """Adds the means since the epoch began, and how fast it goes."""
         with self._train.as_default(step):
-            tf.summary.scalar("step_loss", loss)
-            tf.summary.scalar("step_accuracy", accuracy)
+            for name, mean in means.items():
+                tf.summary.scalar(f"step_{name}", mean)
             tf.summary.scalar("images_per_second", images_per_second)
 
     def write_epoch(self, number: int, epoch: Epoch) -> None:
         """Adds one epoch, counted from 0."""
         with self._train.as_default(number):
-            tf.summary.scalar("epoch_loss", epoch.train_loss)
-            tf.summary.scalar("epoch_accuracy", epoch.train_accuracy)
+            for name, figure in epoch.train.items():
+                tf.summary.scalar(f"epoch_{name}", figure)
             tf.summary.scalar("epoch_learning_rate", epoch.learning_rate)
         with self._validation.as_default(number):
-            tf.summary.scalar("epoch_loss", epoch.eval_loss)
-            tf.summary.scalar("epoch_accuracy", epoch.eval_accuracy)
-            if epoch.eval_auc is not None:
-                tf.summary.scalar("epoch_auc", epoch.eval_auc)
+            for name, figure in epoch.eval.items():
+                tf.summary.scalar(f"epoch_{name}", figure)
         self._train.flush()
         self._validation.flush()
 
-    def write_evaluation(
-        self, number: int, probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]
-    ) -> None:
-        """Adds how the eval split was classified after an epoch, counted from 0.
-
-        Args:
-          number: of the epoch.
-          probabilities: [n, labels], 0 to 1.
-          labels: int64 [n].
-        """
-        count = probabilities.shape[1]
-        confusion = confusion_matrix(probabilities, labels)
+    def write_evaluation(self, number: int, evaluation: Evaluation) -> None:
+        """Adds what an epoch, counted from 0, came to on the eval split."""
         with self._validation.as_default(number):
-            for label in (1,) if count == 2 else range(count):
-                tf.summary.write(
-                    f"pr_curve/label_{label}",
-                    precision_recall(probabilities[:, label], labels == label),
-                    metadata=pr_curve.create_summary_metadata(f"label {label}", "", PR_THRESHOLDS),
-                )
-            tf.summary.image("confusion", draw_confusion(confusion)[np.newaxis])
+            evaluation.write_summaries()
         self._validation.flush()
+
+
+def pr_curve_metadata(label: int) -> Any:
+    """What makes TensorBoard draw `precision_recall` of a label as a curve."""
+    return pr_curve.create_summary_metadata(f"label {label}", "", PR_THRESHOLDS)
+
+
+def draw_rasters(images: Any) -> npt.NDArray[np.uint8]:
+    """What the model sees, float32 [n, side, side, channels] in [-1, 1], as 8-bit pixels."""
+    return np.asarray(tf.cast(tf.round(pixels.denormalize(images)), tf.uint8))
 
 
 def precision_recall(scores: npt.NDArray[np.float64], is_positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

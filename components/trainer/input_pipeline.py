@@ -5,10 +5,10 @@ that goes on at step 1,000 sees what it would have seen, without anything kept b
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,18 @@ from components.transformed_examples import read_index, read_training_rasters
 
 MEMORY_LIMIT_BYTES = 2 * 2**30  # of the rasters of a split; more are kept in a file and read from there
 _READ_BATCH = 1_024
+
+
+class DecodedSplit(Protocol):
+    """One split, decoded, of whatever task."""
+
+    @property
+    def rasters(self) -> npt.NDArray[np.uint8]:
+        """[n, side, side, channels], in memory or in a mapped file."""
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,7 @@ def read_split(files: Sequence[str], shape: tuple[int, int, int], spill: Path, *
       StorageError: if there is no room for that file.
     """
     _, labels = read_index(files)
-    size = len(labels) * shape[0] * shape[1] * shape[2]
-    if size <= MEMORY_LIMIT_BYTES:
-        rasters = np.empty((len(labels), *shape), np.uint8)
-    else:
-        rasters = _mapped(spill, size, (len(labels), *shape))
+    rasters = allocate_rasters(len(labels), shape, spill)
     objects = np.empty((len(labels), features.MAX_OBJECTS, 4), np.float32)
     at = 0
     for batch, boxes in read_training_rasters(files, shape, key).batch(_READ_BATCH).as_numpy_iterator():
@@ -70,6 +78,14 @@ def read_split(files: Sequence[str], shape: tuple[int, int, int], spill: Path, *
         objects[at : at + len(batch)] = boxes
         at += len(batch)
     return Split(rasters, labels, objects if objects.any() else None)
+
+
+def allocate_rasters(count: int, shape: tuple[int, int, int], spill: Path) -> npt.NDArray[np.uint8]:
+    """Room for a split's rasters, uint8 [count, *shape]; arguments and errors as of `read_split`."""
+    size = count * shape[0] * shape[1] * shape[2]
+    if size <= MEMORY_LIMIT_BYTES:
+        return np.empty((count, *shape), np.uint8)
+    return _mapped(spill, size, (count, *shape))
 
 
 def _mapped(path: Path, size: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -95,19 +111,22 @@ class DataOrder:
       batch_size: images in a step.
       seed: another one gives another order.
       balanced: whether all labels that occur take turns, each with passes of its own.
+
+    Attributes:
+      batch_size: the same.
     """
 
     def __init__(self, labels: npt.NDArray[np.int64], batch_size: int, seed: int, *, balanced: bool) -> None:
         self._groups = (
             [np.flatnonzero(labels == label) for label in np.unique(labels)] if balanced else [np.arange(len(labels))]
         )
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._seed = seed
         self._latest: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
 
     def batch(self, step: int) -> npt.NDArray[np.int64]:
         """The places of a step's images in the split, int64 [batch]; steps are counted from 0."""
-        positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         images = np.empty(len(positions), np.int64)
         turns, groups = np.divmod(positions, len(self._groups))
         for group, members in enumerate(self._groups):
@@ -123,6 +142,52 @@ class DataOrder:
             order = np.random.default_rng([self._seed, group, number]).permutation(self._groups[group])
             self._latest[group] = (number, order)
         return self._latest[group][1]
+
+
+def stream_batches(
+    arrays: Sequence[npt.NDArray[Any]], order: DataOrder, prepare: Callable[..., tuple[Any, Any]], first_step: int
+) -> Any:
+    """An endless `tf.data.Dataset` of training batches.
+
+    Args:
+      arrays: [n, ...] of the split, one of each kind.
+      order: which of them a step takes.
+      prepare: from a step's number and its rows of every array to the batch, in TensorFlow.
+      first_step: where to start, counted from 0.
+    """
+
+    def gather(step: Any) -> list[npt.NDArray[Any]]:
+        images = order.batch(int(step))
+        return [array[images] for array in arrays]
+
+    def read(step: Any) -> tuple[Any, ...]:
+        gathered = tf.numpy_function(gather, [step], [array.dtype for array in arrays], stateful=False)
+        return step, *(
+            tf.ensure_shape(batch, (order.batch_size, *array.shape[1:]))
+            for batch, array in zip(gathered, arrays, strict=True)
+        )
+
+    return (
+        tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+        .map(read)  # one after the other: the order keeps its latest pass
+        # Nothing in it is Python's control flow over tensors, for which AutoGraph would rewrite it.
+        .map(tf.autograph.experimental.do_not_convert(prepare), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(2)
+    )
+
+
+def check_batch_size(batch_size: int, count: int) -> None:
+    """Checks that a split has images for one batch.
+
+    Raises:
+      ConfigError: if not.
+    """
+    if batch_size > count:
+        raise ConfigError(
+            f"trainer.batch_size={batch_size} is more than the {count:,} images of the train split",
+            expected="at least one whole batch of training images",
+            hint=f"--set trainer.batch_size={max(count // 4, 1)}, or more images",
+        )
 
 
 def training_batches(
@@ -155,12 +220,7 @@ def training_batches(
     Raises:
       ConfigError: if the split holds less than one batch, or one label alone where images are to be mixed.
     """
-    if batch_size > split.count:
-        raise ConfigError(
-            f"trainer.batch_size={batch_size} is more than the {split.count:,} images of the train split",
-            expected="at least one whole batch of training images",
-            hint=f"--set trainer.batch_size={max(split.count // 4, 1)}, or more images",
-        )
+    check_batch_size(batch_size, split.count)
     changes = changes_of(augmentation)
     if (mixing := mixing_changes(augmentation)) and len(found := np.unique(split.labels)) == 1:
         raise ConfigError(
@@ -174,17 +234,6 @@ def training_batches(
     arrays: list[npt.NDArray[Any]] = [split.rasters, split.labels]
     arrays += [] if split.objects is None else [split.objects]
 
-    def gather(step: Any) -> list[npt.NDArray[Any]]:
-        images = order.batch(int(step))
-        return [array[images] for array in arrays]
-
-    def read(step: Any) -> tuple[Any, ...]:
-        gathered = tf.numpy_function(gather, [step], [array.dtype for array in arrays], stateful=False)
-        return step, *(
-            tf.ensure_shape(batch, (batch_size, *array.shape[1:]))
-            for batch, array in zip(gathered, arrays, strict=True)
-        )
-
     def prepare(step: Any, rasters: Any, labels: Any, objects: Any | None = None) -> tuple[Any, Any]:
         images, mixed = augment(
             rasters,
@@ -197,16 +246,10 @@ def training_batches(
         )
         return pixels.normalize(images), mixed
 
-    return (
-        tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-        .map(read)  # one after the other: the order keeps its latest pass
-        # Nothing in it is Python's control flow over tensors, for which AutoGraph would rewrite it.
-        .map(tf.autograph.experimental.do_not_convert(prepare), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(2)
-    )
+    return stream_batches(arrays, order, prepare, first_step)
 
 
-def evaluation_batches(split: Split, *, batch_size: int) -> Any:
+def evaluation_batches(split: DecodedSplit, *, batch_size: int) -> Any:
     """A `tf.data.Dataset` of one pass over the split in file order, unchanged.
 
     Returns:

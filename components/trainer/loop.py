@@ -1,7 +1,7 @@
 """The training loop: steps, averages, evaluation, checkpoints and when to stop."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,10 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.errors import ModelError
-from components.quantization.metrics import classifier_metrics
 from components.trainer.checkpoints import Checkpoint, Epoch, Position
 from components.trainer.ema import MovingAverages
-from components.trainer.input_pipeline import Split, evaluation_batches
+from components.trainer.objectives.objective import Evaluation, Objective
 from components.trainer.optimization import build_optimizer, build_schedule
 from components.trainer.options import EarlyStopping, Metric, TrainerOptions
 from components.trainer.stages import Stage, freeze_below
@@ -23,10 +22,11 @@ class TrainingLoop:
     """A model in training.
 
     Args:
-      model: from float32 images to logits, untrained or with weights to start from; made in the strategy's scope.
+      model: from float32 images to its task's outputs, untrained or with weights to start from; made in the strategy's
+        scope.
       options: how to train.
       steps_per_epoch: optimizer steps in an epoch.
-      class_weights: float [labels], by which the loss of an image is multiplied.
+      objective: what is learned from a batch, and what an epoch comes to.
       strategy: over which devices a step is spread.
       judged: the same model in float32, which takes the weights that are evaluated; its own do not matter.
 
@@ -42,7 +42,7 @@ class TrainingLoop:
         model: keras.Model,
         options: TrainerOptions,
         steps_per_epoch: int,
-        class_weights: npt.NDArray[np.float32],
+        objective: Objective,
         *,
         strategy: Any,
         judged: keras.Model,
@@ -53,12 +53,9 @@ class TrainingLoop:
         self.best: Sequence[npt.NDArray[Any]] = ()
         self._options = options
         self.steps_per_epoch = steps_per_epoch
-        self._class_weights = tf.constant(class_weights, tf.float32)
+        self._objective = objective
         self._strategy = strategy
-        self._loss = keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=options.label_smoothing, reduction="none"
-        )
-        self._pending: tuple[Any, Any] | None = None
+        self._pending: dict[str, Any] | None = None
         with strategy.scope():
             self._averages = None if options.ema_decay is None else MovingAverages(model.weights, options.ema_decay)
         self._predict = tf.function(
@@ -100,37 +97,35 @@ class TrainingLoop:
         """The averaged weights in the model's order, or without `ema_decay` the weights themselves."""
         return [v.numpy() for v in (self.model.weights if self._averages is None else self._averages.shadows)]
 
-    def _train_on_batch(self, images: Any, labels: Any, step: Any) -> tuple[Any, Any]:
-        loss, accuracy = self._strategy.run(self._train_on_share, args=(images, labels))
+    def _train_on_batch(self, images: Any, targets: Any, step: Any) -> dict[str, Any]:
+        figures = self._strategy.run(self._train_on_share, args=(images, targets))
         if self._averages is not None:
             self._averages.update(step)
-        return tuple(self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in (loss, accuracy))
+        return {n: self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for n, part in figures.items()}
 
-    def _train_on_share(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """A replica's share of loss and accuracy; the sum over the replicas is the batch's."""
-        batch = tf.cast(self._options.batch_size, tf.float32)
+    def _train_on_share(self, images: Any, targets: Any) -> dict[str, Any]:
+        """A replica's share of loss and figures; the sum over the replicas is the batch's."""
         with tf.GradientTape() as tape:
-            logits = tf.cast(self.model(images, training=True), tf.float32)
-            weighted = self._loss(labels, logits) * tf.linalg.matvec(labels, self._class_weights)
+            outputs = tf.nest.map_structure(_as_float32, self.model(images, training=True))
+            learned, figures = self._objective.loss(outputs, targets)
             penalties = [penalty / self._strategy.num_replicas_in_sync for penalty in self.model.losses]
-            loss = tf.add_n([tf.reduce_sum(weighted) / batch, *penalties])
+            loss = tf.add_n([learned, *penalties])
             scaled = self._optimizer.scale_loss(loss)
         variables = self.model.trainable_variables
         self._optimizer.apply(tape.gradient(scaled, [v.value for v in variables]), variables)
-        right = tf.cast(tf.argmax(logits, 1) == tf.argmax(labels, 1), tf.float32)
-        return loss, tf.reduce_sum(right) / batch
+        return {"loss": loss, **figures}
 
-    def step(self, images: Any, labels: Any) -> None:
+    def step(self, images: Any, targets: Any) -> None:
         """One step; what it came to is looked at after the next one was started, so that a GPU need not wait.
 
         Args:
           images: float32 [batch, side, side, channels] in [-1, 1].
-          labels: float32 [batch, labels], every row a distribution over the labels.
+          targets: as the objective takes them.
 
         Raises:
           ModelError: if the loss of the step before is not finite.
         """
-        result = self._train(images, labels, tf.constant(self.position.step + 1, tf.int64))
+        result = self._train(images, targets, tf.constant(self.position.step + 1, tf.int64))
         self._settle()
         self._pending = result
         self.position = self.position.model_copy(
@@ -141,22 +136,22 @@ class TrainingLoop:
         """Waits for the latest step, and adds it to the epoch's sums."""
         if self._pending is None:
             return
-        loss, accuracy = (float(value) for value in self._pending)
+        figures = {name: float(value) for name, value in self._pending.items()}
         self._pending = None
-        self._check_finite(loss)
-        sums = {"loss_sum": self.position.loss_sum + loss, "accuracy_sum": self.position.accuracy_sum + accuracy}
-        self.position = self.position.model_copy(update=sums)
+        self._check_finite(figures["loss"])
+        sums = {name: self.position.sums.get(name, 0.0) + value for name, value in figures.items()}
+        self.position = self.position.model_copy(update={"sums": sums})
 
     @property
     def is_epoch_over(self) -> bool:
         """Whether the latest step was the last of an epoch."""
         return self.position.stage_step % self.steps_per_epoch == 0
 
-    def finish_epoch(self, eval_split: Split) -> tuple[Epoch, npt.NDArray[np.float64]]:
+    def finish_epoch(self, eval_split: Any) -> tuple[Epoch, Evaluation]:
         """Evaluates, with the averaged weights where there are any, and keeps them if they are the best so far.
 
-        Returns:
-          The epoch, and the probabilities of the eval split's images, float64 [n, labels].
+        Args:
+          eval_split: as the objective takes it.
 
         Raises:
           ModelError: if a loss is not finite.
@@ -165,20 +160,12 @@ class TrainingLoop:
         self._check_weights()
         weights = self.averages
         self._judged.set_weights(weights)
-        batches = evaluation_batches(eval_split, batch_size=self._options.batch_size)
-        logits = np.concatenate([self._predict(images).numpy() for images in batches])
-        log_probabilities = _log_softmax(logits.astype(np.float64))
-        loss = -float(log_probabilities[np.arange(len(logits)), eval_split.labels].mean())
-        self._check_finite(loss)
-        probabilities = np.exp(log_probabilities)
-        metrics = classifier_metrics(probabilities, eval_split.labels)
+        evaluation = self._objective.evaluate(self._predict, eval_split)
+        self._check_finite(evaluation.figures["loss"])
         epoch = Epoch(
             learning_rate=self.learning_rate,
-            train_loss=self.position.loss_sum / self.steps_per_epoch,
-            train_accuracy=self.position.accuracy_sum / self.steps_per_epoch,
-            eval_loss=loss,
-            eval_accuracy=metrics.accuracy,
-            eval_auc=metrics.auc,
+            train={name: total / self.steps_per_epoch for name, total in self.position.sums.items()},
+            eval=dict(evaluation.figures),
         )
         before = self.position
         self.position = Position(
@@ -191,7 +178,7 @@ class TrainingLoop:
             self.position = self.position.model_copy(update={"stage": before.stage + 1, "stage_step": 0})
             if not self.is_finished:
                 self._enter_stage()
-        return epoch, probabilities
+        return epoch, evaluation
 
     def _is_stage_over(self, values: Sequence[float]) -> bool:
         """Whether its last epoch is over, or the metric has stood still in it for long enough."""
@@ -202,10 +189,16 @@ class TrainingLoop:
         return epochs == self._stage.epochs
 
     @property
-    def means(self) -> tuple[float, float] | None:
-        """Loss and accuracy over the epoch's steps, but for the latest, which may still run; None after its first."""
+    def means(self) -> Mapping[str, float] | None:
+        """Of the figures over the epoch's steps, but for the latest, which may still run; None after its first."""
         steps = (self.position.stage_step - 1) % self.steps_per_epoch
-        return None if steps < 1 else (self.position.loss_sum / steps, self.position.accuracy_sum / steps)
+        return None if steps < 1 else {name: total / steps for name, total in self.position.sums.items()}
+
+    @property
+    def progress(self) -> str | None:
+        """How the epoch goes, in a few words; None after its first step."""
+        latest = self.position.history[-1].eval if self.position.history else None
+        return None if self.means is None else self._objective.describe(self.means, latest)
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -264,22 +257,26 @@ def metric_values(history: Sequence[Epoch], metric: Metric) -> list[float]:
     """The metric of every epoch, turned so that more is better.
 
     Raises:
-      ModelError: if it is the AUC, and the eval split has none.
+      ModelError: if the eval split does not define it.
     """
-    read: dict[Metric, Callable[[Epoch], float | None]] = {
-        "accuracy": lambda epoch: epoch.eval_accuracy,
-        "auc": lambda epoch: epoch.eval_auc,
-        "loss": lambda epoch: -epoch.eval_loss,
-    }
-    values = [read[metric](epoch) for epoch in history]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
+    sign = -1 if metric == "loss" else 1
+    if any(metric not in epoch.eval for epoch in history):
+        expected, hint = _UNDEFINED[metric]
         raise ModelError(
-            "trainer.best_by.metric=auc: the eval split has no AUC",
-            expected="images of every label in it, and not of one label alone",
-            hint="add such images, or --set trainer.best_by.metric=accuracy",
+            f"trainer.best_by.metric={metric}: the eval split has no {metric.upper()}", expected=expected, hint=hint
         )
-    return known
+    return [sign * epoch.eval[metric] for epoch in history]
+
+
+_NO_BOX = ("boxes of labelled objects in it, not only crowds", "add such images, or --set trainer.best_by.metric=loss")
+_UNDEFINED: dict[Metric, tuple[str, str]] = {
+    "auc": (
+        "images of every label in it, and not of one label alone",
+        "add such images, or --set trainer.best_by.metric=accuracy",
+    ),
+    "ap": _NO_BOX,
+    "ap50": _NO_BOX,
+}
 
 
 def epochs_without_gain(values: Sequence[float], stopping: EarlyStopping) -> int:
@@ -288,21 +285,6 @@ def epochs_without_gain(values: Sequence[float], stopping: EarlyStopping) -> int
     for value in values:
         best, since = (value, 0) if value > best + stopping.min_delta else (best, since + 1)
     return since
-
-
-def class_weights(labels: npt.NDArray[np.int64], label_count: int) -> npt.NDArray[np.float32]:
-    """The weight of each label, n / (k * its images): all k that occur weigh the same, and an image 1 on average.
-
-    Args:
-      labels: int64 [n].
-      label_count: number of labels; one without an image gets 0.
-
-    Returns:
-      float32 [label_count].
-    """
-    counts = np.bincount(labels, minlength=label_count)
-    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    return np.where(counts > 0, weights, 0.0).astype(np.float32)
 
 
 def _lower(options: TrainerOptions, stage: int) -> str:
@@ -315,6 +297,5 @@ def _lower(options: TrainerOptions, stage: int) -> str:
     )
 
 
-def _log_softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+def _as_float32(output: Any) -> Any:
+    return tf.cast(output, tf.float32)

@@ -11,15 +11,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import features, progress
+from components import progress
 from components.hyperparameters import chosen_values, describe_values
 from components.trainer.checkpoints import CheckpointFolder
 from components.trainer.curves import Curves
 from components.trainer.initial_weights import Outcome, copy_report, start_from
-from components.trainer.input_pipeline import Split, read_split, training_batches
 from components.trainer.job import TrainingJob
-from components.trainer.loop import TrainingLoop, class_weights
+from components.trainer.loop import TrainingLoop
 from components.trainer.models.build import build_model
+from components.trainer.objectives.classification import ClassificationTask
+from components.trainer.objectives.objective import Task
 from components.trainer.pace import Pace, describe_duration
 from components.trainer.replicas import calculating_in, check_shares, describe_devices, share_batches, training_strategy
 from components.trainer.signatures import export
@@ -64,29 +65,15 @@ def train(
     keras.utils.set_random_seed(job.seed)  # dropout's seed is exported too
     trained = build_model(job, total_steps=1)  # in float32, whatever the training calculates in
     keras.utils.set_random_seed(job.seed)
-    train_split = read_split(
-        train_files,
-        job.training_raster_shape or job.raster_shape,
-        checkpoints.path / "train.rasters",
-        key=features.RASTER if job.training_raster_shape is None else features.TRAINING_RASTER,
-    )
-    eval_split = read_split(eval_files, job.raster_shape, checkpoints.path / "eval.rasters")
-    loop = _start(job, train_split, checkpoints, run_dir, strategy=strategy, judged=trained)
-    batches = training_batches(
-        train_split,
-        batch_size=options.batch_size,
-        label_count=job.label_count,
-        augmentation=options.augmentation,
-        seed=job.seed,
-        shape=job.raster_shape,
-        balanced=options.class_balance == "sampling",
-        first_step=loop.position.step,
-    )
+    task = ClassificationTask(job, train_files, eval_files, checkpoints.path)
+    loop = _start(job, task, checkpoints, run_dir, strategy=strategy, judged=trained)
+    batches = task.batches(loop.position.step)
     curves = Curves(run_dir)
     for number, epoch in enumerate(loop.position.history):  # TFX has deleted what the killed run had written
         curves.write_epoch(number, epoch)
-    curves.write_images(next(iter(batches))[0], loop.position.step)
-    mapped = sum(split.rasters.nbytes for split in (train_split, eval_split) if isinstance(split.rasters, np.memmap))
+    curves.write_images(task.draw(*next(iter(batches))), loop.position.step)
+    splits = task.train_split, task.eval_split
+    mapped = sum(split.rasters.nbytes for split in splits if isinstance(split.rasters, np.memmap))
     teller = _Teller(loop, options.batch_size, curves, 2 * loop.checkpoint_bytes + mapped)
     shares = iter(share_batches(batches, strategy))
     while not loop.is_finished:
@@ -95,10 +82,10 @@ def train(
         teller.tell()
         is_epoch_over = loop.is_epoch_over
         if is_epoch_over:
-            epoch, probabilities = loop.finish_epoch(eval_split)
+            epoch, evaluation = loop.finish_epoch(task.eval_split)
             number = len(loop.position.history) - 1
             curves.write_epoch(number, epoch)
-            curves.write_evaluation(number, probabilities, eval_split.labels)
+            curves.write_evaluation(number, evaluation)
             logging.info("epoch %d: %s", number + 1, epoch.to_json())
         if is_epoch_over or loop.position.step % options.checkpoint_interval_steps == 0:
             checkpoints.write(loop.checkpoint())
@@ -109,7 +96,7 @@ def train(
 
 def _start(
     job: TrainingJob,
-    train_split: Split,
+    task: Task,
     checkpoints: CheckpointFolder,
     run_dir: str,
     *,
@@ -118,7 +105,7 @@ def _start(
 ) -> TrainingLoop:
     """The loop, with its initial weights, or where the checkpoint left it."""
     options = job.trainer
-    steps_per_epoch = math.ceil(train_split.count / options.batch_size)
+    steps_per_epoch = math.ceil(task.train_split.count / options.batch_size)
     moving = sum(stage.epochs for stage in options.course if stage.train_from != HEAD)
     with strategy.scope(), calculating_in(options.precision):
         model = build_model(job, max(moving * steps_per_epoch, 1))
@@ -126,12 +113,7 @@ def _start(
     if report is not None:
         fresh = (layer.layer for layer in report.layers if layer.outcome == Outcome.FRESH)
         check_frozen_are_loaded(fresh, options.course, options.backbone)
-    weights = (
-        class_weights(train_split.labels, job.label_count)
-        if options.class_balance == "weights"
-        else np.ones(job.label_count, np.float32)
-    )
-    loop = TrainingLoop(model, options, steps_per_epoch, weights, strategy=strategy, judged=judged)
+    loop = TrainingLoop(model, options, steps_per_epoch, task.objective, strategy=strategy, judged=judged)
     if (checkpoint := checkpoints.read()) is not None:
         loop.restore(checkpoint)
         logging.info("going on after step %d from %s", loop.position.step, checkpoints.path)
@@ -160,13 +142,13 @@ class _Teller:
         """After every step."""
         loop, speed = self._loop, self.pace.images_per_second
         means = loop.means
-        parts = [] if means is None else [f"loss {means[0]:.3f}, accuracy {means[1]:.3f}"]
+        parts = [] if loop.progress is None else [loop.progress]
         parts += [] if speed is None else [f"{speed:,.0f} images/s"]
         progress.report(loop.position.step, loop.total_steps, "steps", ", ".join(parts))
         if speed is not None and self.pace.is_known:
             progress.say(self._cost(speed))
         if speed is not None and means is not None and loop.position.step % max(loop.steps_per_epoch // 20, 1) == 0:
-            self._curves.write_step(loop.position.step, *means, speed)
+            self._curves.write_step(loop.position.step, means, speed)
 
     def _cost(self, speed: float) -> str:
         loop = self._loop

@@ -37,6 +37,7 @@ def loops(train_files: list[str], folders: Path) -> dict[str, tuple[int, Callabl
     from components.trainer.job import TrainingJob
     from components.trainer.loop import TrainingLoop
     from components.trainer.models.build import build_model
+    from components.trainer.objectives.classification import ClassifierObjective
     from pipeline.config import read_config
 
     options = read_config(CONFIG, ["data.annotations=none", "data.images=none"]).trainer
@@ -55,7 +56,8 @@ def loops(train_files: list[str], folders: Path) -> dict[str, tuple[int, Callabl
     )
     strategy = tf.distribute.get_strategy()
     model, judged = build_model(job, 10_000), build_model(job, 1)
-    loop = TrainingLoop(model, options, 10_000, np.ones(2, np.float32), strategy=strategy, judged=judged)
+    objective = ClassifierObjective(options, np.ones(2, np.float32))
+    loop = TrainingLoop(model, options, 10_000, objective, strategy=strategy, judged=judged)
 
     def run_ours(steps: int) -> None:
         for _ in range(steps):

@@ -3,18 +3,16 @@ import pytest
 
 from components.errors import ModelError, StorageError
 from components.trainer.checkpoints import FILE_NAME, Checkpoint, CheckpointFolder, Epoch, Position
-from components.trainer.loop import class_weights, epochs_without_gain, metric_values
+from components.trainer.loop import epochs_without_gain, metric_values
+from components.trainer.objectives.classification import class_weights
 from components.trainer.options import EarlyStopping
 
 
 def epoch(loss=0.5, accuracy=0.8, auc=0.9):
     return Epoch(
         learning_rate=0.1,
-        train_loss=0.1 + 0.2,  # 0.30000000000000004 comes back as such
-        train_accuracy=1 / 3,
-        eval_loss=loss,
-        eval_accuracy=accuracy,
-        eval_auc=auc,
+        train={"loss": 0.1 + 0.2, "accuracy": 1 / 3},  # 0.30000000000000004 comes back as such
+        eval={"loss": loss, "accuracy": accuracy, **({} if auc is None else {"auc": auc})},
     )
 
 
@@ -33,7 +31,7 @@ def folder(tmp_path, examples):
 def checkpoint(step, count=12):
     arrays = [np.full((2, 3), n + step, np.float32) for n in range(count)]
     return Checkpoint(
-        Position(step=step, loss_sum=0.1, history=(epoch(), epoch(auc=None))),
+        Position(step=step, sums={"loss": 0.1}, history=(epoch(), epoch(auc=None))),
         [*arrays, np.array(step)],
         arrays[4:6],
         arrays[:2],

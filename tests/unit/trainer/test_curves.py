@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from components.trainer.curves import IMAGES, PR_THRESHOLDS, Curves, draw_confusion, precision_recall
+from components.trainer.curves import IMAGES, PR_THRESHOLDS, Curves, draw_confusion, draw_rasters, precision_recall
+from components.trainer.objectives.classification import ClassifierEvaluation
 
 
 def written(folder, part):
@@ -44,7 +45,8 @@ def test_draw_confusion_shades_cells_by_their_share_of_the_row():
 def test_write_evaluation_has_a_pr_curve_of_each_label_and_the_confusion(tmp_path, labels, tags):
     random = np.random.default_rng(0)
     probabilities = random.dirichlet(np.ones(labels), 60)
-    Curves(str(tmp_path)).write_evaluation(0, probabilities, random.integers(0, labels, 60))
+    evaluation = ClassifierEvaluation({}, probabilities, random.integers(0, labels, 60))
+    Curves(str(tmp_path)).write_evaluation(0, evaluation)
     events = written(tmp_path, "validation")
     curves = events.PluginTagToContent("pr_curves")
     assert sorted(curves) == [f"pr_curve/label_{tag}" for tag in tags]
@@ -54,8 +56,8 @@ def test_write_evaluation_has_a_pr_curve_of_each_label_and_the_confusion(tmp_pat
 def test_write_images_are_the_bytes_that_the_model_sees(tmp_path):
     rasters = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
     curves = Curves(str(tmp_path))
-    curves.write_images(tf.constant(rasters / 127.5 - 1, tf.float32), 0)
-    curves.write_step(10, 0.5, 0.75, 381.0)
+    curves.write_images(draw_rasters(tf.constant(rasters / 127.5 - 1, tf.float32)), 0)
+    curves.write_step(10, {"loss": 0.5, "accuracy": 0.75}, 381.0)
     curves._train.flush()
     events = written(tmp_path, "train")
     (event,) = events.Tensors("train_images")

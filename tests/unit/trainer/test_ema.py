@@ -7,6 +7,7 @@ from components.trainer.ema import MovingAverages, decay_at
 from components.trainer.input_pipeline import Split
 from components.trainer.loop import TrainingLoop
 from components.trainer.models.mobilenet_v1 import mobilenet_v1
+from components.trainer.objectives.classification import ClassifierObjective
 from components.trainer.options import SGD, CosineSchedule, TrainerOptions
 
 
@@ -41,7 +42,8 @@ def test_training_loop_averages_every_weight_after_every_step_bit_by_bit():
     model = mobilenet_v1(side=32, channels=1, classes=2, alpha=0.25, batch_norm_momentum=0.5)
     judged = keras.models.clone_model(model)
     strategy = tf.distribute.get_strategy()
-    loop = TrainingLoop(model, settings, 20, np.ones(2, np.float32), strategy=strategy, judged=judged)
+    objective = ClassifierObjective(settings, np.ones(2, np.float32))
+    loop = TrainingLoop(model, settings, 20, objective, strategy=strategy, judged=judged)
     expected = model.get_weights()
     random = np.random.default_rng(0)
     for step in range(1, 13):  # 0.5 is reached at step 8

@@ -24,6 +24,7 @@ import keras
 import numpy as np
 from components.trainer.input_pipeline import Split
 from components.trainer.loop import TrainingLoop
+from components.trainer.objectives.classification import ClassifierObjective
 from components.trainer.options import TrainerOptions
 from components.trainer.replicas import calculating_in, share_batches, training_strategy
 
@@ -49,7 +50,8 @@ def train(devices, options):
     twin = build()
     with strategy.scope(), calculating_in(options.precision):
         model = build()
-    loop = TrainingLoop(model, options, 4, np.asarray([0.5, 1.5], np.float32), strategy=strategy, judged=twin)
+    objective = ClassifierObjective(options, np.asarray([0.5, 1.5], np.float32))
+    loop = TrainingLoop(model, options, 4, objective, strategy=strategy, judged=twin)
     for share, wanted in share_batches(batches, strategy):
         loop.step(share, wanted)
     epoch, _ = loop.finish_epoch(Split(rasters.astype(np.uint8), labels))
@@ -101,8 +103,8 @@ def test_step_over_two_devices_gives_the_weights_of_one(trained):
     assert (one["replicas"], two["replicas"]) == (1, 2)
     for part in ("weights", "averages"):
         np.testing.assert_allclose(two[part], one[part], atol=2e-6, err_msg=part)
-    for key in ("train_loss", "train_accuracy", "eval_loss"):
-        assert two["epoch"][key] == pytest.approx(one["epoch"][key], rel=1e-4)
+    for part, key in (("train", "loss"), ("train", "accuracy"), ("eval", "loss")):
+        assert two["epoch"][part][key] == pytest.approx(one["epoch"][part][key], rel=1e-4)
 
 
 @pytest.mark.parametrize(("case", "near"), [("float16", 0.01), ("bfloat16", 0.03)])
@@ -111,7 +113,7 @@ def test_mixed_precision_keeps_float32_weights_and_follows_the_plain_training(tr
     assert plain["dtypes"] == ["float32", "float32"]
     assert mixed["dtypes"] == [case, "float32"]
     assert 0 < np.abs(np.subtract(mixed["weights"], plain["weights"])).max() < near
-    assert mixed["epoch"]["train_loss"] == pytest.approx(plain["epoch"]["train_loss"], rel=0.05)
+    assert mixed["epoch"]["train"]["loss"] == pytest.approx(plain["epoch"]["train"]["loss"], rel=0.05)
 
 
 def test_xla_step_gives_the_weights_of_the_plain_one(trained):

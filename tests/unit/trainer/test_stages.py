@@ -13,6 +13,7 @@ from components.trainer.input_pipeline import Split
 from components.trainer.loop import TrainingLoop
 from components.trainer.models.mobilenet_v1 import mobilenet_v1
 from components.trainer.models.mobilenet_v2 import mobilenet_v2
+from components.trainer.objectives.classification import ClassifierObjective
 from components.trainer.options import Adam, CosineSchedule, EarlyStopping, TrainerOptions
 from components.trainer.stages import BLOCKS, Stage, block_of, check_frozen_are_loaded, freeze_below
 
@@ -51,7 +52,8 @@ def make_loop(options, seed=1):
     model = small_model(options.dropout)
     judged = keras.models.clone_model(model)
     strategy = tf.distribute.get_strategy()
-    return TrainingLoop(model, options, STEPS, np.ones(2, np.float32), strategy=strategy, judged=judged)
+    objective = ClassifierObjective(options, np.ones(2, np.float32))
+    return TrainingLoop(model, options, STEPS, objective, strategy=strategy, judged=judged)
 
 
 def batch(step):
