@@ -12,8 +12,8 @@ from components.pusher.release_store import ReleaseStore
 from pipeline.console import print_table
 
 _FIGURES = (
-    "float_metrics.",
-    "int8_metrics.",
+    "figures.float_metrics.",
+    "figures.int8_metrics.",
     "footprint.flatbuffer_bytes",
     "footprint.arena_total_bytes",
     "footprint.macs",
@@ -23,6 +23,9 @@ _HEADLINES = (
     ".examples",
     ".accuracy",
     ".auc",
+    "eval.ap",
+    "test.ap",
+    ".ap50",
     "footprint.flatbuffer_bytes",
     "footprint.arena_total_bytes",
     "footprint.macs",

@@ -18,6 +18,7 @@ from components.pusher.retention import clean_up, plan_cleanup
 from components.pusher.stores import open_store
 from components.pusher.verification import find_release_problems, refuse_problems
 from pipeline.console import print_table
+from pipeline.headline import headline
 from pipeline.release_diff import compare_releases, print_differences
 from pipeline.show import describe_signature, print_manifest
 
@@ -53,7 +54,7 @@ def list_releases(uri: str, *, as_json: bool) -> None:
 def _print_rows(uri: str, rows: list[dict[str, Any]]) -> None:
     print_table(
         f"Releases in {uri}",
-        ["model", "version", "channels", "created", "int8 accuracy", "int8 AUC", "flatbuffer", "arena"],
+        ["model", "version", "channels", "created", *_quality_columns(rows), "flatbuffer", "arena"],
         [
             [row["model"], row["version"], ", ".join(row["channels"]), "unreadable", "-", "-", "-", "-"]
             if "unreadable" in row
@@ -62,14 +63,30 @@ def _print_rows(uri: str, rows: list[dict[str, Any]]) -> None:
                 row["version"],
                 ", ".join(row["channels"]),
                 row["created_utc"],
-                f"{row['int8_accuracy']:.4f}",
-                "-" if row["int8_auc"] is None else f"{row['int8_auc']:.4f}",
+                _share(row.get("int8_accuracy", row.get("int8_ap"))),
+                _share(row.get("int8_auc", row.get("int8_ap50"))),
                 f"{row['flatbuffer_bytes']:,}",
                 f"{row['arena_bytes']:,}",
             ]
             for row in rows
         ],
     )
+
+
+def _quality_columns(rows: list[dict[str, Any]]) -> list[str]:
+    """A store may hold models of both tasks."""
+    tasks = {"classifiers": "int8_accuracy", "detectors": "int8_ap"}
+    match [task for task, key in tasks.items() if any(key in row for row in rows)]:
+        case ["detectors"]:
+            return ["int8 AP", "int8 AP50"]
+        case ["classifiers", "detectors"]:
+            return ["int8 accuracy or AP", "int8 AUC or AP50"]
+        case _:
+            return ["int8 accuracy", "int8 AUC"]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _by_log(channels: dict[str, Channels]) -> Any:
@@ -90,11 +107,11 @@ def _row(release: Release, store: ReleaseStore, channels: Channels) -> dict[str,
         manifest = store.read_manifest(release.model, release.version)
     except ReleaseError as error:
         return {**row, "unreadable": error.message}
-    metrics = manifest.int8_metrics[EVAL]
+    figures = headline(manifest.figures.int8_metrics[EVAL])
     return row | {
         "created_utc": manifest.created_utc,
-        "int8_accuracy": metrics.accuracy,
-        "int8_auc": metrics.auc,
+        f"int8_{figures.name.lower()}": figures.value,
+        f"int8_{figures.second_name.lower()}": figures.second,
         "flatbuffer_bytes": manifest.footprint.flatbuffer_bytes,
         "arena_bytes": manifest.footprint.arena_total_bytes,
     }

@@ -19,11 +19,10 @@ from pipeline.report.data_tables import print_examples
 from pipeline.show_judgement import (
     arena_rows,
     print_evaluator_quality,
+    print_figures,
     print_footprint,
     print_gates,
     print_layers,
-    print_operating_point,
-    print_quality,
     show_limit,
     show_verdict,
 )
@@ -42,11 +41,10 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
     """
     print_examples(outcome.dataset.counts)
     _print_drift(outcome.drift.features)
-    if outcome.float_quality:
-        print_quality(outcome.float_quality, outcome.int8_metrics, outcome.quantization_loss)
+    if outcome.figures is None:
+        print_evaluator_quality(outcome.evaluation)
     else:
-        print_evaluator_quality(outcome.float_metrics, outcome.float_slices)
-    print_operating_point(outcome.operating_point)
+        print_figures(outcome.figures)
     if outcome.footprint is not None:
         print_footprint(outcome.footprint, outcome.parity, outcome.slimming)
     print_gates(outcome.verdict.gates)
@@ -164,8 +162,7 @@ def print_manifest(manifest: Manifest, uri: str, channels: Sequence[str]) -> Non
     }
     print_table(f"{manifest.model} {manifest.version}", ["", ""], rows.items())
     _print_drift(manifest.drift)
-    print_quality(manifest.float_metrics, manifest.int8_metrics, manifest.quantization_loss)
-    print_operating_point(manifest.operating_point)
+    print_figures(manifest.figures)
     footprint = manifest.footprint
     print_footprint(footprint, manifest.parity, manifest.slimming)
     _print_contracts((manifest.input,), manifest.outputs)

@@ -5,25 +5,41 @@ from collections.abc import Mapping
 from components.example_gen.labeling import NOT_ANNOTATED
 from components.features import EVAL
 from components.intervals import Interval, wilson_interval
+from components.pusher.figures import DetectorEvaluation, DetectorFigures, Evaluation, Figures
 from components.pusher.manifest import Footprint, ParityRecord, SlimmingRecord
 from components.quantization.records import ArenaShare, Layer, Metrics, OperatingPoint, Quality, QuantizationLoss, Rate
 from components.verdicts import Gate
 from pipeline.console import print_table
+from pipeline.show_detection import print_detector_evaluation, print_detector_figures
 
 _QUALITY = ["model", "images", "accuracy", "95 %", "AUC", "95 %"]
 
 
-def print_evaluator_quality(metrics: Metrics, slices: Mapping[str, Metrics]) -> None:
+def print_evaluator_quality(evaluation: Evaluation) -> None:
     """What the Evaluator found of a float model that was not quantized."""
-    rows = [_evaluator_row("float", metrics)]
-    rows += [_evaluator_row(_slice("float", name), each) for name, each in slices.items() if name != NOT_ANNOTATED]
+    if isinstance(evaluation, DetectorEvaluation):
+        print_detector_evaluation(evaluation)
+        return
+    rows = [_evaluator_row("float", evaluation.metrics)]
+    rows += [
+        _evaluator_row(_slice("float", name), each) for name, each in evaluation.slices.items() if name != NOT_ANNOTATED
+    ]
     print_table("Quality on the eval split", _QUALITY, rows)
 
 
-def print_quality(
-    float_metrics: Mapping[str, Quality], int8_metrics: Mapping[str, Quality], loss: QuantizationLoss | None
-) -> None:
-    """Both models on the same images, by slice and by label, and against each other."""
+def print_figures(figures: Figures) -> None:
+    """Both models on the same images, by slice and by label, and against each other; then the operating point."""
+    if isinstance(figures, DetectorFigures):
+        print_detector_figures(figures)
+        return
+    _print_quality(figures.float_metrics, figures.int8_metrics)
+    if figures.quantization_loss is not None:
+        _print_loss(figures.quantization_loss)
+    if figures.operating_point is not None:
+        _print_operating_point(figures.operating_point)
+
+
+def _print_quality(float_metrics: Mapping[str, Quality], int8_metrics: Mapping[str, Quality]) -> None:
     rows = [
         row
         for model, by_split in (("float", float_metrics), ("int8", int8_metrics))
@@ -41,30 +57,30 @@ def print_quality(
                 for (name, label), row in zip(quality.labels.items(), quality.confusion, strict=True)
             ],
         )
-    if loss is not None:
-        print_table(
-            "From float to int8, on the eval split",
-            ["accuracy drop", "95 %", "decided alike", "95 %", "only float right", "only int8 right"],
+
+
+def _print_loss(loss: QuantizationLoss) -> None:
+    print_table(
+        "From float to int8, on the eval split",
+        ["accuracy drop", "95 %", "decided alike", "95 %", "only float right", "only int8 right"],
+        [
             [
-                [
-                    f"{loss.drop:.4f}",
-                    _interval(loss.drop_interval),
-                    *_rate(loss.agreement),
-                    str(loss.lost),
-                    str(loss.won),
-                ]
-            ],
-        )
+                f"{loss.drop:.4f}",
+                _interval(loss.drop_interval),
+                *_rate(loss.agreement),
+                str(loss.lost),
+                str(loss.won),
+            ]
+        ],
+    )
 
 
-def print_operating_point(point: OperatingPoint | None) -> None:
-    """From which score on the positive label is reported; nothing where no label is positive."""
-    if point is not None:
-        print_table(
-            f"Operating point: {point.label} from a score of {point.threshold:.4f}, code {point.code}",
-            ["split", "false alarms", "95 %", "recall", "95 %"],
-            [[split, *_rate(rates.false_alarms), *_rate(rates.recall)] for split, rates in point.rates.items()],
-        )
+def _print_operating_point(point: OperatingPoint) -> None:
+    print_table(
+        f"Operating point: {point.label} from a score of {point.threshold:.4f}, code {point.code}",
+        ["split", "false alarms", "95 %", "recall", "95 %"],
+        [[split, *_rate(rates.false_alarms), *_rate(rates.recall)] for split, rates in point.rates.items()],
+    )
 
 
 def print_footprint(footprint: Footprint, parity: ParityRecord | None, slimming: SlimmingRecord | None) -> None:

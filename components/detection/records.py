@@ -115,3 +115,19 @@ class DetectorRates(Options):
     def false_detections_per_image(self) -> float:
         """False detections / images."""
         return self.counts.false / self.images
+
+
+class DetectorOperatingPoint(Options):
+    """From which score on a detection is reported, and what that means.
+
+    Attributes:
+      max_false_detections: of an image, that were asked for; None where the best F1 over all labels was.
+      threshold: the score, in 0...1.
+      codes: the lowest code of such a score, for each output that holds scores, in their order.
+      rates: by split: eval, on which the score was chosen, and test where there is one.
+    """
+
+    max_false_detections: float | None
+    threshold: float
+    codes: tuple[int, ...]
+    rates: dict[str, DetectorRates]

@@ -96,8 +96,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             dataset=dataset,
             drift=drift,
             verdict=verdict,
-            float_metrics=evaluation.metrics,
-            float_slices=evaluation.slices,
+            evaluation=evaluation,
         )
         if verdict.passed or job.measures_refused:
             outcome = self._judge(job, outcome, input_dict, Path(pushed.uri))
@@ -138,10 +137,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         judged = outcome.model_copy(
             update={
                 "verdict": verdict,
-                "float_quality": judgement.float_metrics,
-                "int8_metrics": judgement.int8_metrics,
-                "quantization_loss": judgement.loss,
-                "operating_point": judgement.operating_point,
+                "figures": judgement.figures,
                 "footprint": judgement.footprint,
                 "parity": judgement.parity,
                 "slimming": judgement.slimming,

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow_model_analysis as tfma
@@ -10,41 +9,27 @@ import tensorflow_model_analysis as tfma
 from components.gate_options import DecideOn, FloatGates
 from components.intervals import auc_interval, wilson_interval
 from components.pusher.bounded_gates import bounded_gate
+from components.pusher.figures import ClassifierEvaluation
 from components.quantization.records import Metrics
 from components.verdicts import Comparison, Gate
 
 _BASELINE = "baseline"
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The Evaluator's metrics of the candidate.
-
-    Attributes:
-      metrics: on the whole eval split.
-      accuracy_change: candidate minus baseline; None where nothing was released before.
-      slices: by size of the largest labelled object.
-    """
-
-    metrics: Metrics
-    accuracy_change: float | None
-    slices: dict[str, Metrics]
-
-
-def read_evaluation(uri: str) -> Evaluation:
+def read_evaluation(uri: str) -> ClassifierEvaluation:
     """Reads a ModelEvaluation artifact."""
     tables = {_slice_name(record.slice_key): dict(_values(record)) for record in tfma.load_metrics(uri)}
     whole = tables.pop("")
-    return Evaluation(
+    return ClassifierEvaluation(
         metrics=_metrics(whole),
-        accuracy_change=whole.get(("accuracy", True)),
+        change=whole.get(("accuracy", True)),
         # A slice by size holds one label only, for which TFMA's AUC says 0.
         slices={name: _metrics(values | {("auc", False): math.nan}) for name, values in sorted(tables.items())},
     )
 
 
 def float_gates(
-    evaluation: Evaluation, limits: FloatGates, on: DecideOn, images_of_labels: Sequence[int]
+    evaluation: ClassifierEvaluation, limits: FloatGates, on: DecideOn, images_of_labels: Sequence[int]
 ) -> tuple[Gate, ...]:
     """The gates on the float model, with the values that the Evaluator measured.
 
@@ -66,13 +51,13 @@ def float_gates(
     if limits.min_auc is not None:
         auc = None if metrics.auc is None else auc_interval(metrics.auc, images_of_labels)
         gates.append(bounded_gate("gates.float.min_auc", least, limits.min_auc, (metrics.auc, auc), on))
-    if limits.max_accuracy_drop is not None and evaluation.accuracy_change is not None:
+    if limits.max_accuracy_drop is not None and evaluation.change is not None:
         gates.append(
             Gate(
                 name="gates.float.max_accuracy_drop",
                 comparison=Comparison.AT_MOST,
                 limit=limits.max_accuracy_drop,
-                value=0.0 - evaluation.accuracy_change,  # never -0
+                value=0.0 - evaluation.change,  # never -0
             )
         )
     return tuple(gates)

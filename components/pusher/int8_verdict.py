@@ -13,7 +13,8 @@ _NO_ANSWERS = "TFLite Micro gave none"
 
 def int8_gates(judgement: Judgement, limits: Int8Gates, on: DecideOn) -> tuple[Gate, ...]:
     """The gates of `gates.int8`; without TFLite Micro's answers, those that need them do not pass."""
-    quality, loss, parity = judgement.int8_metrics.get(features.EVAL), judgement.loss, judgement.parity
+    figures, parity = judgement.figures, judgement.parity
+    quality, loss = figures.int8_metrics.get(features.EVAL), figures.quantization_loss
     gates: list[Gate] = []
 
     def ask(key: str, comparison: Comparison, limit: float | None, found: Found) -> None:

@@ -17,6 +17,7 @@ from components.dataset import DatasetSummary
 from components.errors import ReleaseError
 from components.pusher.c_bundle.op_resolver import add_methods
 from components.pusher.calibration import Calibration, convert_calibrated, draw_calibration
+from components.pusher.figures import ClassifierFigures
 from components.pusher.judged_images import JudgedImages, read_judged_images
 from components.pusher.manifest import Footprint, ParityRecord, SlimmingRecord
 from components.pusher.options import ReleaseOptions
@@ -28,7 +29,7 @@ from components.quantization.inspect import FlatbufferReport, inspect_flatbuffer
 from components.quantization.metrics import dequantize
 from components.quantization.operating_point import choose_code, code_above_half, measure_rates, probability_of
 from components.quantization.quality import measure_loss, measure_quality
-from components.quantization.records import OperatingPoint, OpUse, Quality, QuantizationLoss
+from components.quantization.records import OperatingPoint, OpUse, Quality
 from components.quantization.reference import run_reference
 from components.quantization.slim import slim_flatbuffer
 from components.quantization.tflm import TflmRun, run_under_tflm
@@ -49,15 +50,12 @@ class Judgement:
       flatbuffer: the slim file that would ship.
       report: its operators, contracts and sizes.
       calibration: the training images that set its scales.
-      float_metrics: of the float model, by the pixels signature, on the splits of `int8_metrics`.
-      int8_metrics: of `flatbuffer`, by split: on the whole of eval, which is judged, and of test where there is one;
-        empty where TFLite Micro failed.
-      loss: from float to int8 on the eval split; None where TFLite Micro failed.
+      figures: of the float model, by the pixels signature, and of `flatbuffer`, on the whole of eval, which is judged,
+        and of test where there is one.
       tflm: the run under TFLite Micro on the eval split.
       parity: TFLite Micro against the reference kernels; None where it failed.
       slimming: `flatbuffer` against `portable` under TFLite Micro; None where it failed.
       golden: some of the eval images with TFLite Micro's answers; None where it failed.
-      operating_point: None without a positive label, where TFLite Micro failed, or where no code keeps to the rate.
       refusals: what refuses it that is no threshold.
     """
 
@@ -65,14 +63,11 @@ class Judgement:
     flatbuffer: bytes
     report: FlatbufferReport
     calibration: Calibration
-    float_metrics: dict[str, Quality]
-    int8_metrics: dict[str, Quality]
-    loss: QuantizationLoss | None
+    figures: ClassifierFigures
     tflm: TflmRun
     parity: ParityRecord | None
     slimming: SlimmingRecord | None
     golden: Golden | None
-    operating_point: OperatingPoint | None
     refusals: tuple[str, ...]
 
     @property
@@ -168,14 +163,13 @@ def judge_flatbuffer(
         flatbuffer=flatbuffer,
         report=report,
         calibration=calibration,
-        float_metrics={name: _quality(split.images, split.probabilities, dataset) for name, split in splits.items()},
-        int8_metrics={},
-        loss=None,
+        figures=ClassifierFigures(
+            float_metrics={name: _quality(split.images, split.probabilities, dataset) for name, split in splits.items()}
+        ),
         tflm=runs[features.EVAL],
         parity=None,
         slimming=None,
         golden=None,
-        operating_point=None,
         refusals=(*(f"TFLite Micro: {failure}" for failure in failures), *_unregistrable(report.ops)),
     )
     if failures:
@@ -215,8 +209,14 @@ def _measure(
         )
     return replace(
         judgement,
-        int8_metrics={name: _quality(split.images, probabilities[name], dataset) for name, split in splits.items()},
-        loss=measure_loss(splits[features.EVAL].probabilities, probabilities[features.EVAL], images.labels),
+        figures=ClassifierFigures(
+            float_metrics=judgement.figures.float_metrics,
+            int8_metrics={name: _quality(split.images, probabilities[name], dataset) for name, split in splits.items()},
+            quantization_loss=measure_loss(
+                splits[features.EVAL].probabilities, probabilities[features.EVAL], images.labels
+            ),
+            operating_point=point,
+        ),
         parity=ParityRecord(**parity.model_dump()),
         slimming=SlimmingRecord(
             images=equality.images, operators=equality.operators, differing=equality.differing_images
@@ -227,7 +227,6 @@ def _measure(
             inputs=pixels.quantize(images.rasters[chosen]),
             outputs=(answers[chosen],),
         ),
-        operating_point=point,
         refusals=tuple(refusals),
     )
 

@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 from components.drift import FeatureDrift
 from components.errors import ReleaseError
 from components.options import Options
+from components.pusher.figures import Figures
 from components.pusher.release import (
     ENVELOPE_NAME,
     MANIFEST_NAME,
@@ -24,7 +25,7 @@ from components.pusher.release import (
 )
 from components.pusher.sealed import check_seal, read_fields, render_sealed
 from components.quantization.contracts import TensorContract
-from components.quantization.records import ArenaShare, OperatingPoint, OpUse, Quality, QuantizationLoss
+from components.quantization.records import ArenaShare, OpUse
 from components.verdicts import Gate
 
 FORMAT_VERSION = 4
@@ -197,10 +198,7 @@ class Manifest(Options):
       input: tensor contract of the image.
       outputs: tensor contracts of a classifier's scores, or of a detector's outputs in the flatbuffer's order.
       pixel_contract: the rule from camera byte to input code, in words.
-      float_metrics: of the float model, by split: eval, and test where there is one.
-      int8_metrics: of the int8 file that ships, likewise.
-      quantization_loss: from the one to the other, on the eval split.
-      operating_point: from which code on the positive label is reported; None where no label is special.
+      figures: of the float model, of the int8 file that ships, and from the one to the other.
       gates: every gate on the data, the float and the int8 model, with limit and value.
       footprint: what the model asks of a device.
       parity: TFLite Micro against the reference interpreter.
@@ -229,10 +227,7 @@ class Manifest(Options):
     input: TensorContract
     outputs: tuple[TensorContract, ...]
     pixel_contract: str
-    float_metrics: dict[str, Quality]
-    int8_metrics: dict[str, Quality]
-    quantization_loss: QuantizationLoss
-    operating_point: OperatingPoint | None
+    figures: Figures
     gates: tuple[Gate, ...]
     footprint: Footprint
     parity: ParityRecord

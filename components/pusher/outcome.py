@@ -5,14 +5,13 @@
   candidate.tflite          the slim int8 flatbuffer, where it came to one
 """
 
-from pydantic import Field
-
 from components.dataset import DatasetSummary
 from components.drift import Drift
 from components.options import Options
+from components.pusher.figures import Evaluation, Figures
 from components.pusher.manifest import Footprint, ParityRecord, SlimmingRecord
 from components.pusher.release import Sha256
-from components.quantization.records import LayerLoss, Metrics, OperatingPoint, Quality, QuantizationLoss
+from components.quantization.records import LayerLoss
 from components.verdicts import Verdict
 
 OUTCOME_FILE = "outcome.json"
@@ -44,13 +43,8 @@ class Outcome(Options):
       dataset: the examples it was made from.
       drift: of these from what the released model was trained on.
       verdict: what the gates decided.
-      float_metrics: of the float model, on the eval split, by the Evaluator.
-      float_slices: the same by size of the largest labelled object.
-      float_quality: of the float model beside the int8 flatbuffer, by split: eval, and test where there is one; empty
-        where no flatbuffer was judged.
-      int8_metrics: of the int8 flatbuffer, likewise; empty where TFLite Micro failed, too.
-      quantization_loss: from the one to the other, on the eval split; None without `int8_metrics`.
-      operating_point: from which code on the positive label is reported; None where there is none.
+      evaluation: of the float model, by the Evaluator.
+      figures: of the float model beside the int8 flatbuffer; None where no flatbuffer was judged.
       footprint: what it asks of a device; None where it was not measured.
       parity: TFLite Micro against the reference kernels; None where it did not run.
       slimming: the slim file against the one it was made from; None where TFLite Micro failed.
@@ -61,12 +55,8 @@ class Outcome(Options):
     dataset: DatasetSummary
     drift: Drift
     verdict: Verdict
-    float_metrics: Metrics
-    float_slices: dict[str, Metrics] = Field(default_factory=dict)
-    float_quality: dict[str, Quality] = Field(default_factory=dict)
-    int8_metrics: dict[str, Quality] = Field(default_factory=dict)
-    quantization_loss: QuantizationLoss | None = None
-    operating_point: OperatingPoint | None = None
+    evaluation: Evaluation
+    figures: Figures | None = None
     footprint: Footprint | None = None
     parity: ParityRecord | None = None
     slimming: SlimmingRecord | None = None

@@ -76,9 +76,8 @@ def stage_release(
     Raises:
       ReleaseError: if the C bundle cannot be rendered for this model.
     """
-    footprint, parity, golden, loss = judgement.footprint, judgement.parity, judgement.golden, judgement.loss
-    slimming = judgement.slimming
-    if footprint is None or parity is None or golden is None or loss is None or slimming is None:
+    footprint, parity, slimming, golden = judgement.footprint, judgement.parity, judgement.slimming, judgement.golden
+    if footprint is None or parity is None or slimming is None or golden is None:
         raise ValueError("only a judgement that passed its gates can be released")
     report = judgement.report
     bundle = BundleSpec(
@@ -87,7 +86,7 @@ def stage_release(
         ops=report.ops,
         labels=dataset.label_names,
         positive=dataset.positive,
-        operating_point=judgement.operating_point,
+        operating_point=judgement.figures.operating_point,
         input=report.inputs[0],
         output=report.outputs[0],
         golden=golden,
@@ -137,10 +136,7 @@ def stage_release(
         input=report.inputs[0],
         outputs=report.outputs,
         pixel_contract=PIXEL_CONTRACT,
-        float_metrics=judgement.float_metrics,
-        int8_metrics=judgement.int8_metrics,
-        quantization_loss=loss,
-        operating_point=judgement.operating_point,
+        figures=judgement.figures,
         gates=gates,
         footprint=footprint,
         parity=parity,

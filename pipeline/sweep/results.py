@@ -21,7 +21,9 @@ from components.errors import StorageError
 from components.options import Options
 from components.pusher.durable_files import replace_durably, storage_errors
 from components.pusher.outcome import Outcome
+from components.quantization.records import Metrics
 from components.verdicts import Verdict
+from pipeline.headline import headline
 from pipeline.sweep.pareto import pareto_front
 
 _RESULT_FILE = "result.json"
@@ -89,10 +91,11 @@ class PointRow(Options):
       refused_by: the gates that refused it.
       images: of the eval split.
       float_accuracy, int8_accuracy: on it.
-      int8_interval: Wilson's 95 % interval of `int8_accuracy`.
       int8_auc: area under the ROC curve of the int8 flatbuffer.
+      float_ap, int8_ap, int8_ap50: of a detector, instead of these.
+      int8_interval: 95 % interval of `int8_accuracy` or `int8_ap`.
       flatbuffer_bytes, arena_bytes, macs: what it asks of a device.
-      on_front: whether no other point is as good in int8 accuracy, arena and flash, and better in one.
+      on_front: whether no other point is as good in int8 accuracy or AP, arena and flash, and better in one.
       seconds: how long it took.
       folder: its run.root.
       command: runs it by itself.
@@ -106,8 +109,11 @@ class PointRow(Options):
     images: int | None = None
     float_accuracy: float | None = None
     int8_accuracy: float | None = None
-    int8_interval: tuple[float, float] | None = None
     int8_auc: float | None = None
+    float_ap: float | None = None
+    int8_ap: float | None = None
+    int8_ap50: float | None = None
+    int8_interval: tuple[float, float] | None = None
     flatbuffer_bytes: int | None = None
     arena_bytes: int | None = None
     macs: int | None = None
@@ -117,11 +123,16 @@ class PointRow(Options):
     command: str
 
     @property
+    def int8_score(self) -> float | None:
+        """What points are compared by: accuracy, or a detector's AP."""
+        return self.int8_accuracy if self.int8_ap is None else self.int8_ap
+
+    @property
     def costs(self) -> tuple[float, float, float] | None:
         """What the front weighs, lower is better: int8 error, arena, flash; None where one is missing."""
-        if self.int8_accuracy is None or self.arena_bytes is None or self.flatbuffer_bytes is None:
+        if self.int8_score is None or self.arena_bytes is None or self.flatbuffer_bytes is None:
             return None
-        return -self.int8_accuracy, self.arena_bytes, self.flatbuffer_bytes
+        return -self.int8_score, self.arena_bytes, self.flatbuffer_bytes
 
 
 class SweepReport(Options):
@@ -152,23 +163,35 @@ def measured(row: PointRow, result: PointResult) -> PointRow:
         reasons = () if result.refusal is None else (result.refusal,)
         return row.model_copy(update={"status": Status.REFUSED, "reasons": reasons, "seconds": result.seconds})
     verdict, footprint = outcome.verdict, outcome.footprint
-    int8 = outcome.int8_metrics.get(features.EVAL)
     return row.model_copy(
         update={
             "status": Status.PASSED if verdict.passed else Status.REFUSED,
             "reasons": tuple(verdict.reasons()),
             "refused_by": refusing(verdict),
-            "images": outcome.float_metrics.examples,
-            "float_accuracy": outcome.float_metrics.accuracy,
-            "int8_accuracy": None if int8 is None else int8.accuracy,
-            "int8_interval": None if int8 is None else int8.accuracy_interval,
-            "int8_auc": None if int8 is None else int8.auc,
+            **_quality(outcome),
             "flatbuffer_bytes": None if footprint is None else footprint.flatbuffer_bytes,
             "arena_bytes": None if footprint is None else footprint.arena_total_bytes,
             "macs": None if footprint is None else footprint.macs,
             "seconds": result.seconds,
         }
     )
+
+
+def _quality(outcome: Outcome) -> dict[str, Any]:
+    """The row's fields of either task."""
+    int8 = None if outcome.figures is None else outcome.figures.int8_metrics.get(features.EVAL)
+    found = None if int8 is None else headline(int8)
+    int8_fields: dict[str, Any] = {}
+    if found is not None:
+        int8_fields = {
+            f"int8_{found.name.lower()}": found.value,
+            f"int8_{found.second_name.lower()}": found.second,
+            "int8_interval": found.interval,
+        }
+    metrics = outcome.evaluation.metrics
+    if isinstance(metrics, Metrics):
+        return int8_fields | {"images": metrics.examples, "float_accuracy": metrics.accuracy}
+    return int8_fields | {"images": metrics.images, "float_ap": metrics.ap}
 
 
 def compare(name: str, config_file: str, rows: list[PointRow]) -> SweepReport:

@@ -15,6 +15,7 @@ from components.pusher.outcome import Outcome
 from components.pusher.stores import open_store
 from pipeline.code_version import code_version
 from pipeline.console import RunView
+from pipeline.headline import Headline, headline
 from pipeline.requests import RunRequest
 from pipeline.run import Worker, run_nodes, run_request, started_worker, utc_now
 from pipeline.sweep.plan import METADATA_FILE, PlannedPoint, copy_metadata, rooted
@@ -192,7 +193,12 @@ def _describe(answer: Answer) -> str:
         return f"failed: {type(answer).__name__}: {answer.message}"
     if answer.outcome is None:
         return f"refused: {answer.refusal}"
-    verdict, int8 = answer.outcome.verdict, answer.outcome.int8_metrics.get(features.EVAL)
-    accuracy = "not quantized" if int8 is None else f"int8 accuracy {int8.accuracy:.4f}"
+    verdict, figures = answer.outcome.verdict, answer.outcome.figures
+    int8 = None if figures is None else figures.int8_metrics.get(features.EVAL)
+    quality = "not quantized" if int8 is None else _describe_quality(headline(int8))
     decided = "passed" if verdict.passed else f"refused by {', '.join(refusing(verdict))}"
-    return f"{accuracy}, {decided}, {answer.seconds:.0f} s"
+    return f"{quality}, {decided}, {answer.seconds:.0f} s"
+
+
+def _describe_quality(found: Headline) -> str:
+    return f"int8 {found.name} {'undefined' if found.value is None else f'{found.value:.4f}'}"

@@ -9,7 +9,7 @@ NOT_MEASURED = "-"
 def print_sweep(report: SweepReport) -> None:
     """The table on stdout."""
     title = f"Sweep of {report.name}, quality on the eval split{describe_images(report)}"
-    print_table(title, columns(), [cells(row) for row in report.rows])
+    print_table(title, columns(report), [cells(row) for row in report.rows])
 
 
 def describe_images(report: SweepReport) -> str:
@@ -18,20 +18,26 @@ def describe_images(report: SweepReport) -> str:
     return f" of {counts.pop():,} images" if len(counts) == 1 else ""
 
 
-def columns() -> list[str]:
+def columns(report: SweepReport) -> list[str]:
     """Headings of the table."""
+    first, second = ("AP", "AP50") if finds_objects(report) else ("accuracy", "AUC")
     return [
         "point",
         "verdict",
         "front",
-        "int8 accuracy",
+        f"int8 {first}",
         "95 % interval",
-        "float accuracy",
-        "int8 AUC",
+        f"float {first}",
+        f"int8 {second}",
         "flatbuffer",
         "arena",
         "MACs",
     ]
+
+
+def finds_objects(report: SweepReport) -> bool:
+    """Whether the points are detectors."""
+    return any(row.float_ap is not None or row.int8_ap is not None for row in report.rows)
 
 
 def cells(row: PointRow) -> list[str]:
@@ -40,10 +46,10 @@ def cells(row: PointRow) -> list[str]:
         row.label,
         describe_verdict(row),
         "yes" if row.on_front else "",
-        _share(row.int8_accuracy),
+        _share(row.int8_score),
         NOT_MEASURED if row.int8_interval is None else "{:.3f} to {:.3f}".format(*row.int8_interval),
-        _share(row.float_accuracy),
-        _share(row.int8_auc),
+        _share(row.float_accuracy if row.float_ap is None else row.float_ap),
+        _share(row.int8_auc if row.int8_ap50 is None else row.int8_ap50),
         _count(row.flatbuffer_bytes),
         _count(row.arena_bytes),
         _count(row.macs),

@@ -20,12 +20,12 @@ def judge(vww, released, what, *arguments):
 def test_evaluate_saved_model_gives_the_evaluators_metrics_and_slices(released, vww):
     slices = judge(vww, released, released.output("Trainer", "model"))
     outcome = Outcome.from_json((released.output("MicroPusher", "pushed_model") / OUTCOME_FILE).read_text())
-    whole = outcome.float_metrics
+    whole = outcome.evaluation.metrics
     assert slices[""]["example_count"] == whole.examples
     assert slices[""]["accuracy"] == pytest.approx(whole.accuracy, abs=1e-6)
     assert slices[""]["auc_1"] == pytest.approx(whole.auc, abs=1e-6)
-    assert set(slices) == {"", *outcome.float_slices}
-    for name, metrics in outcome.float_slices.items():
+    assert set(slices) == {"", *outcome.evaluation.slices}
+    for name, metrics in outcome.evaluation.slices.items():
         assert slices[name]["example_count"] == metrics.examples
         assert slices[name]["accuracy"] == pytest.approx(metrics.accuracy, abs=1e-6)
         assert slices[name]["auc_1"] is None
@@ -34,8 +34,8 @@ def test_evaluate_saved_model_gives_the_evaluators_metrics_and_slices(released, 
 def test_evaluate_release_gives_the_accuracy_that_was_gated(released, vww):
     manifest = json.loads((released.release / "manifest.json").read_text())
     slices = judge(vww, released, released.release.parent / "staging")
-    assert slices[""]["accuracy"] == pytest.approx(manifest["int8_metrics"][EVAL]["accuracy"], abs=1e-6)
-    assert slices[""]["example_count"] == manifest["int8_metrics"][EVAL]["examples"]
+    assert slices[""]["accuracy"] == pytest.approx(manifest["figures"]["int8_metrics"][EVAL]["accuracy"], abs=1e-6)
+    assert slices[""]["example_count"] == manifest["figures"]["int8_metrics"][EVAL]["examples"]
 
 
 @pytest.mark.parametrize(

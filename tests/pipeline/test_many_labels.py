@@ -57,23 +57,23 @@ def test_release_of_three_labels_says_so(run, release):
 
 def test_int8_model_is_measured_on_eval_and_test_and_judged_on_eval(run, release):
     counts = {split: sum(by_label.values()) for split, by_label in run.outcome.dataset.counts.items()}
-    assert list(release.int8_metrics) == ["eval", "test"]
-    assert {split: metrics.examples for split, metrics in release.int8_metrics.items()} == {
+    assert list(release.figures.int8_metrics) == ["eval", "test"]
+    assert {split: metrics.examples for split, metrics in release.figures.int8_metrics.items()} == {
         "eval": counts["eval"],
         "test": counts["test"],
     }
-    assert list(release.float_metrics) == ["eval", "test"]
-    assert release.float_metrics["eval"].examples == counts["eval"]
+    assert list(release.figures.float_metrics) == ["eval", "test"]
+    assert release.figures.float_metrics["eval"].examples == counts["eval"]
     gates = {gate.name: gate.value for gate in release.gates}
-    assert gates["gates.int8.min_accuracy"] == release.int8_metrics["eval"].accuracy
+    assert gates["gates.int8.min_accuracy"] == release.figures.int8_metrics["eval"].accuracy
     # The Evaluator's, which integrates over thresholds.
-    assert gates["gates.float.min_auc"] == pytest.approx(release.float_metrics["eval"].auc, abs=0.02)
-    assert 0.0 <= release.float_metrics["eval"].auc <= 1.0
+    assert gates["gates.float.min_auc"] == pytest.approx(release.figures.float_metrics["eval"].auc, abs=0.02)
+    assert 0.0 <= release.figures.float_metrics["eval"].auc <= 1.0
 
 
 def test_evaluator_and_quantization_measure_the_same_mean_area(run):
     # Of nearly the same scores, on 20 images or so; TFMA integrates over thresholds.
-    assert run.outcome.float_metrics.auc == pytest.approx(run.outcome.int8_metrics["eval"].auc, abs=0.15)
+    assert run.outcome.evaluation.metrics.auc == pytest.approx(run.outcome.figures.int8_metrics["eval"].auc, abs=0.15)
 
 
 def test_calibration_ids_are_balanced_train_images(config, run, release):
@@ -101,7 +101,7 @@ def test_tables_have_a_column_for_each_label_and_a_row_for_the_test_split(config
     assert any(line.split() == ["split", "images", *LABELS] for line in shown)
     for split, by_label in run.outcome.dataset.counts.items():
         assert [split, str(sum(by_label.values())), *map(str, by_label.values())] in [line.split() for line in shown]
-    test = run.outcome.int8_metrics["test"]
+    test = run.outcome.figures.int8_metrics["test"]
     (row,) = (" ".join(line.split()) for line in shown if line.startswith("int8, test split  "))
     assert row.startswith(f"int8, test split {test.examples} {test.accuracy:.4f} ")
     assert f" {test.auc:.4f} " in row

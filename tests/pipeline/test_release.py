@@ -49,7 +49,7 @@ def eval_rasters(tf, released):
 def outcome_slices(released):
     """Images by size of the largest object, as the Evaluator counted them."""
     outcome = json.loads((released.output("MicroPusher", "pushed_model") / "outcome.json").read_text())
-    return {name: metrics["examples"] for name, metrics in outcome["float_slices"].items()}
+    return {name: metrics["examples"] for name, metrics in outcome["evaluation"]["slices"].items()}
 
 
 def pairwise_auc(scores, labels):
@@ -79,7 +79,7 @@ def test_run_first_run_prints_its_tables_and_the_next_command_on_stdout(released
         row = f"{split} +{sum(counts.values())} +{counts['not-person']} +{counts['person']}"
         assert re.search(rf"^{row} *$", released.stdout, re.MULTILINE)
     for kind in ("float", "int8"):
-        accuracy = f"{released.manifest[f'{kind}_metrics']['eval']['accuracy']:.4f}"
+        accuracy = f"{released.manifest['figures'][f'{kind}_metrics']['eval']['accuracy']:.4f}"
         assert re.search(rf"^{kind} +\d+ +{accuracy} ", released.stdout, re.MULTILINE)
 
 
@@ -180,7 +180,7 @@ def test_manifest_gates_are_all_there_with_limit_and_value(released):
         "gates.int8.max_flatbuffer_bytes", "gates.int8.max_arena_bytes", "gates.int8.max_parity_lsb",
     } <= set(gates)  # fmt: skip
     assert all(isinstance(gate["value"], int | float) for gate in gates.values())
-    assert gates["gates.int8.min_accuracy"]["value"] == released.manifest["int8_metrics"]["eval"]["accuracy"]
+    assert gates["gates.int8.min_accuracy"]["value"] == released.manifest["figures"]["int8_metrics"]["eval"]["accuracy"]
     assert (
         gates["gates.int8.max_flatbuffer_bytes"]["value"]
         == (released.release / "tiny_person_micro.tflite").stat().st_size
@@ -229,7 +229,7 @@ def test_release_int8_metrics_measured_again_are_those_of_the_manifest(released,
         interpreter.invoke()
         scores.append(interpreter.get_tensor(answer["index"])[0].astype(int))
     scores = np.array(scores)
-    found = released.manifest["int8_metrics"]["eval"]
+    found = released.manifest["figures"]["int8_metrics"]["eval"]
     assert found["examples"] == len(labels)
     assert found["accuracy"] == pytest.approx(np.mean((scores[:, 1] > scores[:, 0]) == labels))
     assert found["auc"] == pytest.approx(pairwise_auc(scores[:, 1], labels))
@@ -239,7 +239,7 @@ def test_release_int8_metrics_measured_again_are_those_of_the_manifest(released,
     )
     sizes = Counter({name: rate["images"] for name, rate in found["slices"].items()})
     assert sizes == Counter(outcome_slices(released))
-    point = released.manifest["operating_point"]
+    point = released.manifest["figures"]["operating_point"]
     rates = point["rates"]["eval"]
     assert rates["recall"]["value"] == pytest.approx(np.mean(scores[labels == 1, 1] >= point["code"]))
     assert rates["false_alarms"]["value"] == pytest.approx(np.mean(scores[labels == 0, 1] >= point["code"]))
@@ -256,7 +256,7 @@ def test_release_saved_model_serves_examples_as_the_evaluator_measured(tf, relea
     labels = np.array(
         [tf.train.Example.FromString(e).features.feature[features.LABEL].int64_list.value[0] for e in raw_eval]
     )
-    found = released.manifest["float_metrics"]["eval"]
+    found = released.manifest["figures"]["float_metrics"]["eval"]
     assert found["examples"] == len(labels)
     assert found["accuracy"] == pytest.approx(np.mean(served.argmax(axis=1) == labels))
 

@@ -36,7 +36,7 @@ def test_run_same_config_and_data_reuses_nodes_and_says_so(released, vww):
 def test_run_int8_gate_above_the_model_exits_3_and_promotes_nothing(released, vww):
     before = released_state(released)
     code, stdout, stderr = vww("run", released.config_file, "--set", "gates.int8.min_accuracy=0.999")
-    accuracy = released.manifest["int8_metrics"]["eval"]["accuracy"]
+    accuracy = released.manifest["figures"]["int8_metrics"]["eval"]["accuracy"]
     assert code == 3, stderr
     assert "Refused: nothing was released." in stdout
     assert f"gates.int8.min_accuracy: {accuracy:g} is not >= 0.999" in stdout
@@ -54,10 +54,10 @@ def test_run_float_gate_above_the_model_is_refused_and_nothing_is_promoted(
     run = warm_run(tiny_config(released.data, released.root, *overrides))
     assert run.outcome.publication is None
     assert not run.outcome.verdict.passed
-    accuracy = released.manifest["float_metrics"]["eval"]["accuracy"]
+    accuracy = released.manifest["figures"]["float_metrics"]["eval"]["accuracy"]
     assert run.outcome.verdict.reasons() == [f"gates.float.min_accuracy: {accuracy:g} is not >= 1"]
     # A model that is not blessed is not even quantized.
-    assert run.outcome.int8_metrics == {}
+    assert run.outcome.figures is None
     pushed = released.output("MicroPusher", "pushed_model")
     assert [path.name for path in pushed.iterdir()] == ["outcome.json"]
     assert json.loads((pushed / "outcome.json").read_text())["publication"] is None
@@ -84,7 +84,7 @@ def test_run_gate_that_no_model_could_pass_is_refused_before_anything_runs(relea
 
 
 def test_run_on_the_lower_bound_is_refused_by_the_bound_of_what_was_measured(released, warm_run, tiny_config):
-    found = released.manifest["int8_metrics"]["eval"]
+    found = released.manifest["figures"]["int8_metrics"]["eval"]
     limit = (found["accuracy_interval"][0] + found["accuracy"]) / 2
     overrides = ("gates.on=lower_bound", f"gates.int8.min_accuracy={limit}")
     run = warm_run(tiny_config(released.data, released.root, *overrides))

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import jinja2
 
+from components.detection.records import DetectionQuality
 from components.features import SPLITS
 from components.intervals import Interval
+from components.pusher.figures import Figures
 from components.pusher.manifest import Manifest
 from components.quantization.records import Quality, Rate
 
@@ -16,14 +18,16 @@ _TEMPLATE = "model_card.md.jinja"
 def render_model_card(manifest: Manifest) -> str:
     """Markdown, a function of the manifest alone: equal manifests give equal cards."""
     template = _templates().get_template(_TEMPLATE)
-    return template.render(release=manifest, splits=SPLITS, measured=_measured(manifest))
+    return template.render(
+        release=manifest, figures=manifest.figures, splits=SPLITS, measured=_measured(manifest.figures)
+    )
 
 
-def _measured(manifest: Manifest) -> list[tuple[str, Quality]]:
+def _measured(figures: Figures) -> list[tuple[str, Quality | DetectionQuality]]:
     """Every measurement, with the model and the split that it was made on."""
     return [
         (f"{kind}, {split}", quality[split])
-        for kind, quality in (("float", manifest.float_metrics), ("int8", manifest.int8_metrics))
+        for kind, quality in (("float", figures.float_metrics), ("int8", figures.int8_metrics))
         for split in SPLITS
         if split in quality
     ]
@@ -40,6 +44,7 @@ def _templates() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(cell=_cell, count=_count, figure=_figure, share=_share, interval=_interval, rate=_rate)
+    environment.filters.update(defined_share=_defined_share, behind=_behind)
     return environment
 
 
@@ -64,6 +69,15 @@ def _share(value: float) -> str:
 
 def _interval(bounds: Interval) -> str:
     return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+
+
+def _defined_share(value: float | None) -> str:
+    return "-" if value is None else _share(value)
+
+
+def _behind(bounds: Interval | None) -> str:
+    """An interval as it stands behind its figure."""
+    return "" if bounds is None else f" ({_interval(bounds)})"
 
 
 def _rate(rate: Rate | None) -> str:

@@ -167,7 +167,7 @@ def test_verify_says_what_was_looked_at_and_names_what_is_wrong(vww, versions, s
 def test_diff_shows_figures_fields_files_and_a_config_patch(vww, versions, tmp_path):
     code, stdout, _ = vww("diff", MODEL, versions[0], versions[1])
     assert code == 0
-    assert "int8_metrics.eval.accuracy" in stdout
+    assert "figures.int8_metrics.eval.accuracy" in stdout
     assert "footprint.flatbuffer_bytes" in stdout
     assert [line for line in stdout.splitlines() if line.startswith("extra.txt")]
     patch = stdout[stdout.index(f"--- {versions[0]}/config.yaml") :]

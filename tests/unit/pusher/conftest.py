@@ -15,6 +15,7 @@ import pytest
 
 from components.errors import ReleaseError
 from components.pusher.channels import Channel, Kind
+from components.pusher.figures import ClassifierFigures
 from components.pusher.manifest import (
     CalibrationRecord,
     CodeRecord,
@@ -97,11 +98,13 @@ def make_manifest(model: str, files: dict[str, FileDigest], version: str) -> Man
         input=TensorContract(name="image", shape=(1, 96, 96, 1), dtype="int8", scale=2 / 255, zero_point=-1),
         outputs=(TensorContract(name="probabilities", shape=(1, 2), dtype="int8", scale=1 / 256, zero_point=-128),),
         pixel_contract="q = p - 128",
-        float_metrics=metrics,
-        int8_metrics=metrics,
-        quantization_loss=measure_loss(probabilities, probabilities, labels),
-        operating_point=OperatingPoint(
-            label="person", index=1, max_false_alarm_rate=None, code=1, threshold=129 / 256, rates={"eval": rates}
+        figures=ClassifierFigures(
+            float_metrics=metrics,
+            int8_metrics=metrics,
+            quantization_loss=measure_loss(probabilities, probabilities, labels),
+            operating_point=OperatingPoint(
+                label="person", index=1, max_false_alarm_rate=None, code=1, threshold=129 / 256, rates={"eval": rates}
+            ),
         ),
         gates=(
             Gate(name="gates.float.min_accuracy", comparison=Comparison.AT_LEAST, limit=0.9, value=0.925),

@@ -22,7 +22,8 @@ from components.example_gen.image_records import ImageRecord
 from components.example_gen.records import encode_example
 from components.gate_options import DecideOn, FloatGates
 from components.intervals import auc_interval, wilson_interval
-from components.pusher.float_verdict import Evaluation, float_gates, read_evaluation
+from components.pusher.figures import ClassifierEvaluation
+from components.pusher.float_verdict import float_gates, read_evaluation
 from components.quantization.records import Metrics
 from components.verdicts import Verdict
 from pipeline.gates import eval_config
@@ -190,9 +191,9 @@ def test_read_evaluation_with_a_baseline_still_tells_the_candidates_metrics(firs
 
 
 def test_read_evaluation_accuracy_change_is_candidate_minus_baseline(first, second, split):
-    assert first.evaluation.accuracy_change is None
+    assert first.evaluation.change is None
     expected = accuracy(split.labels, split.candidate) - accuracy(split.labels, split.baseline)
-    assert second.evaluation.accuracy_change == pytest.approx(expected) == pytest.approx(-0.03)
+    assert second.evaluation.change == pytest.approx(expected) == pytest.approx(-0.03)
 
 
 def test_read_evaluation_slices_are_those_of_numpy(first, split):
@@ -293,7 +294,7 @@ def test_read_evaluation_of_three_labels_is_that_of_scikit_learn(three_passed, t
     assert found.metrics.examples == 150
     assert found.metrics.accuracy == pytest.approx(np.mean(three.thousandths.argmax(axis=1) == three.labels))
     assert found.metrics.auc == pytest.approx(three.auc(), abs=1e-3)
-    assert found.accuracy_change == pytest.approx(0.0)
+    assert found.change == pytest.approx(0.0)
     assert found.slices.keys() == {"none"}
 
 
@@ -326,7 +327,7 @@ def test_evaluator_and_float_gates_agree_on_three_labels(three_passed, three_lab
 
 
 def evaluation(*, accuracy=0.9, auc=0.95, change=None):
-    return Evaluation(Metrics(examples=200, accuracy=accuracy, auc=auc), change, {})
+    return ClassifierEvaluation(metrics=Metrics(examples=200, accuracy=accuracy, auc=auc), change=change, slices={})
 
 
 def test_float_gates_name_the_config_path_limit_and_value():

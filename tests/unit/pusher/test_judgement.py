@@ -81,13 +81,13 @@ def test_judge_flatbuffer_measures_the_slim_file_on_every_image(judge, echo):
     assert found.flatbuffer == slim_flatbuffer(echo()).flatbuffer != found.portable == echo()
     assert found.report.flatbuffer_bytes == found.footprint.flatbuffer_bytes == len(found.flatbuffer)
     assert found.footprint.portable_bytes == len(found.portable)
-    on_eval, on_test = found.int8_metrics["eval"], found.int8_metrics["test"]
+    on_eval, on_test = found.figures.int8_metrics["eval"], found.figures.int8_metrics["test"]
     assert (on_eval.examples, on_eval.accuracy, on_test.accuracy) == (100, 0.92, 0.7)
     assert on_eval.accuracy_interval == wilson_interval(0.92, 100)
     assert on_eval.confusion == ((46, 4), (4, 46))
     assert on_eval.labels["person"].recall.value == 0.92
     assert on_eval.slices["over_10%"].images == 50
-    assert found.float_metrics["eval"] == on_eval  # its probabilities are those of the codes
+    assert found.figures.float_metrics["eval"] == on_eval  # its probabilities are those of the codes
     assert (found.parity.images, found.parity.max_difference_lsb) == (100, 0)
     assert found.slimming == SlimmingRecord(images=100, operators=1, differing=0)
     assert len(found.golden.inputs) == 8
@@ -100,7 +100,7 @@ def test_judge_flatbuffer_loss_counts_decisions_and_not_only_the_accuracy(judge)
     float_persons = persons / 256
     float_persons[:4] = 1 - float_persons[:4]  # four that the int8 file gets wrong
     float_persons[10:13] = 1 - float_persons[10:13]  # three that it gets right
-    loss = judge({"eval": make_split(persons, labels, float_persons)}).loss
+    loss = judge({"eval": make_split(persons, labels, float_persons)}).figures.quantization_loss
     assert (loss.lost, loss.won, loss.drop) == (4, 3, pytest.approx(0.01))
     assert loss.agreement.value == 0.93
     assert loss.drop_interval == drop_interval(4, 3, 100)
@@ -157,8 +157,10 @@ def test_judge_flatbuffer_that_aborts_is_a_verdict_with_the_interpreters_words(j
     split = make_split(persons, labels)
     found = judge({"eval": split, "test": split}, flatbuffer=aborts)
     assert found.refusals == ("TFLite Micro: SIGABRT: the interpreter gave no reason",)
-    assert (found.int8_metrics, found.loss, found.parity, found.operating_point) == ({}, None, None, None)
-    assert found.float_metrics["eval"].accuracy == 0.92
+    figures = found.figures
+    assert (figures.int8_metrics, figures.quantization_loss, figures.operating_point) == ({}, None, None)
+    assert found.parity is None
+    assert found.figures.float_metrics["eval"].accuracy == 0.92
     gates = {gate.name: gate for gate in int8_gates(found, LIMITS, DecideOn.LOWER_BOUND)}
     for key in ("min_accuracy", "min_auc", "min_recall.person", "max_accuracy_drop", "min_agreement", "max_parity_lsb"):
         gate = gates[f"gates.int8.{key}"]
@@ -203,7 +205,7 @@ def test_operating_point_keeps_to_the_rate_on_eval_and_is_measured_on_test(judge
     persons, labels = hundred(wrong=10)
     test_persons, test_labels = hundred(wrong=30)
     splits = {"eval": make_split(persons, labels), "test": make_split(test_persons, test_labels)}
-    point = judge(splits, max_false_alarm_rate=0.04).operating_point
+    point = judge(splits, max_false_alarm_rate=0.04).figures.operating_point
     assert (point.label, point.index, point.max_false_alarm_rate) == ("person", 1, 0.04)
     assert point.threshold == (point.code + 128) / 256
     negatives = persons[labels == 0] - 128
@@ -215,7 +217,7 @@ def test_operating_point_keeps_to_the_rate_on_eval_and_is_measured_on_test(judge
 def test_operating_point_that_no_code_gives_refuses(judge):
     labels = np.arange(100) % 2
     found = judge({"eval": make_split(np.full(100, 255), labels)}, max_false_alarm_rate=0.1)
-    assert found.operating_point is None
+    assert found.figures.operating_point is None
     (refusal,) = found.refusals
     assert refusal.startswith("release.max_false_alarm_rate: more than 0.1 of the eval images without person have its")
 
@@ -223,7 +225,7 @@ def test_operating_point_that_no_code_gives_refuses(judge):
 def test_operating_point_without_a_positive_label_is_none(judge):
     persons, labels = hundred(wrong=0)
     found = judge({"eval": make_split(persons, labels)}, positive=None)
-    assert (found.operating_point, found.refusals) == (None, ())
+    assert (found.figures.operating_point, found.refusals) == (None, ())
 
 
 # What is held at once.

@@ -27,7 +27,11 @@ def test_manifest_json_is_deterministic_and_reads_back(manifest):
         (("files",), {"../x": {"sha256": "0" * 64, "size_bytes": 1}}, "stays in the release"),
         (("files",), {"x": {"sha256": "0", "size_bytes": 1}}, r"files\.x\.sha256"),
         (("files",), {"x": {"sha256": "0" * 64, "size_bytes": -1}}, r"files\.x\.size_bytes"),
-        (("int8_metrics", "eval", "accuracy"), "0.9", r"int8_metrics\.eval\.accuracy"),
+        (
+            ("figures", "int8_metrics", "eval", "accuracy"),
+            "0.9",
+            r"int8_metrics\.eval\.accuracy",
+        ),
         (("gates", 0, "comparison"), ">", r"gates\.0\.comparison"),
         (("calibration", "count"), 3, "count: expected 2"),
         (("footprint",), None, "footprint"),
@@ -84,6 +88,6 @@ def test_parse_manifest_edited_figure_is_named_as_an_edit(manifest):
 
 
 def test_manifest_number_that_json_cannot_hold_is_refused(manifest):
-    metrics = manifest.int8_metrics["eval"]
+    metrics = manifest.figures.int8_metrics["eval"]
     with pytest.raises(ValueError, match="finite"):
         type(metrics)(examples=1, accuracy=float("nan"), auc=None)

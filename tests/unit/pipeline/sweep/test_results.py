@@ -6,6 +6,7 @@ from components.dataset import DatasetSummary
 from components.drift import Drift
 from components.errors import StorageError
 from components.intervals import wilson_interval
+from components.pusher.figures import ClassifierEvaluation, ClassifierFigures
 from components.pusher.manifest import Footprint
 from components.pusher.outcome import Outcome
 from components.quantization.records import Metrics, Quality
@@ -48,8 +49,8 @@ def make_result(accuracy=0.8, arena=1000, flash=2000, *, limit=0.5, int8=True):
         dataset=DATASET,
         drift=Drift(baseline=None, features=()),
         verdict=Verdict(gates=(gate,)),
-        float_metrics=Metrics(examples=100, accuracy=0.9, auc=0.95),
-        int8_metrics={"eval": make_quality(accuracy)} if int8 else {},
+        evaluation=ClassifierEvaluation(metrics=Metrics(examples=100, accuracy=0.9, auc=0.95), change=None, slices={}),
+        figures=ClassifierFigures(float_metrics={}, int8_metrics={"eval": make_quality(accuracy)} if int8 else {}),
         footprint=Footprint(
             flatbuffer_bytes=flash,
             portable_bytes=flash,

@@ -15,15 +15,19 @@ def test_model_card_of_equal_manifests_is_the_same(manifest):
 
 def test_model_card_of_no_positive_label_speaks_of_all(manifest):
     images = {"train": {"cat": 3, "dog|": 4, "none": 5}}
-    quality = manifest.int8_metrics["eval"]
+    quality = manifest.figures.int8_metrics["eval"]
     of_labels = dict.fromkeys(("none", "cat", "dog|"), quality.labels["person"])
     card = render_model_card(
         manifest.model_copy(
             update={
                 "labels": ("none", "cat", "dog|"),
                 "positive": None,
-                "operating_point": None,
-                "int8_metrics": {"eval": quality.model_copy(update={"labels": of_labels})},
+                "figures": manifest.figures.model_copy(
+                    update={
+                        "operating_point": None,
+                        "int8_metrics": {"eval": quality.model_copy(update={"labels": of_labels})},
+                    }
+                ),
                 "dataset": manifest.dataset.model_copy(update={"images": images, "licenses": ()}),
             }
         )
@@ -69,8 +73,9 @@ def test_model_card_signed_release_says_by_which_key(manifest):
 
 
 def test_model_card_operating_point_says_what_it_was_chosen_for(manifest):
-    point = manifest.operating_point.model_copy(update={"max_false_alarm_rate": 0.05})
-    card = render_model_card(manifest.model_copy(update={"operating_point": point}))
+    point = manifest.figures.operating_point.model_copy(update={"max_false_alarm_rate": 0.05})
+    figures = manifest.figures.model_copy(update={"operating_point": point})
+    card = render_model_card(manifest.model_copy(update={"figures": figures}))
     assert (
         "Report person from a score of 0.504 on (int8 code 1), chosen on eval for at most 0.050 false alarms." in card
     )
