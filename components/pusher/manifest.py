@@ -270,6 +270,7 @@ def parse_manifest(text: str, source: str) -> Manifest:
     fields = read_fields(text, source, format_version=FORMAT_VERSION, hint=_DAMAGED)
     try:
         manifest = Manifest.model_validate_json(json.dumps(fields))
+        written = manifest.to_json()
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -277,7 +278,9 @@ def parse_manifest(text: str, source: str) -> Manifest:
             f"{source} is not what a manifest holds: {where}: {first['msg']}",
             hint=_DAMAGED,
         ) from error
-    check_seal(text, manifest.to_json(), source, hint=_DAMAGED)
+    except ValueError as error:  # a number that JSON does not know, such as 1e999
+        raise ReleaseError(f"{source} is not what a manifest holds: {error}", hint=_DAMAGED) from error
+    check_seal(text, written, source, hint=_DAMAGED)
     return manifest
 
 

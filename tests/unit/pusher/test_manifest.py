@@ -87,6 +87,12 @@ def test_parse_manifest_edited_figure_is_named_as_an_edit(manifest):
     assert "content_sha256" in (caught.value.expected or "")
 
 
+def test_parse_manifest_number_beyond_all_numbers_is_refused(manifest):
+    edited = manifest.to_json().replace('"threshold": 0.50390625', '"threshold": 1e999', 1)
+    with pytest.raises(ReleaseError, match="is not what a manifest holds"):
+        parse_manifest(edited, "manifest.json")
+
+
 def test_manifest_number_that_json_cannot_hold_is_refused(manifest):
     metrics = manifest.figures.int8_metrics["eval"]
     with pytest.raises(ValueError, match="finite"):
