@@ -79,7 +79,7 @@ def _convert_random(architecture: Architecture) -> tuple[npt.NDArray[np.uint8], 
     model(images, training=True)
     _report("built")
     with tempfile.TemporaryDirectory() as folder:
-        export_pixels(model, folder)
+        export_pixels(model, folder, architecture)
         _report("exported")
         fed = pin_input_range(images[:_FED_IMAGES])
         flatbuffer = convert_full_integer(Path(folder), features.PIXELS_SIGNATURE, fed)

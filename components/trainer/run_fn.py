@@ -187,6 +187,6 @@ def run_fn(fn_args: Any) -> None:
     )
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     model = train(job, train_files, eval_files, fn_args.model_run_dir, checkpoints)
-    export(model, transform_output.transform_features_layer(), fn_args.serving_model_dir)
+    export(model, transform_output.transform_features_layer(), fn_args.serving_model_dir, job)
     copy_report(fn_args.model_run_dir, fn_args.serving_model_dir)
     checkpoints.delete()

@@ -1,5 +1,6 @@
 """The exported SavedModel: the trained model behind its two signatures."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,40 +10,50 @@ from keras.src.backend.tensorflow.export import TFExportArchive  # keras.export.
 from tensorflow.core.protobuf import fingerprint_pb2
 
 from components import features, pixels
+from components.detection.anchors import anchors_yxhw
+from components.detection.feature_maps import anchor_maps
+from components.detection.options import DecoderOptions
+from components.trainer.decoder import decode_batch
+from components.trainer.job import Architecture, TrainingJob
+from components.trainer.models.ssd import per_map_layer
 from components.transformed_examples import decode_raster
 
+Outputs = dict[str, Any]
 
-def export(model: keras.Model, transform_features_layer: Any, directory: str) -> None:
+
+def export(model: keras.Model, transform_features_layer: Any, directory: str, job: TrainingJob) -> None:
     """Writes a SavedModel with both signatures of `components.features`; equal weights give equal files.
 
     Args:
-      model: from float32 [n, side, side, channels] in [-1, 1] to logits.
+      model: from float32 [n, side, side, channels] in [-1, 1] to logits, or a detector's to what its decoder takes.
       transform_features_layer: TFT's layer, which applies the transform graph to raw features.
       directory: where the SavedModel goes.
+      job: that the model was trained by.
     """
     shape = tuple(model.input_shape[1:])
+    answer = _serving_answer(job.architecture, job.decoder)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])  # type: ignore[untyped-decorator]
-    def serve(examples: Any) -> dict[str, Any]:
+    def serve(examples: Any) -> Outputs:
         raw = tf.io.parse_example(examples, {features.ENCODED: tf.io.FixedLenFeature([], tf.string)})
         serialized = transform_features_layer(raw)[features.RASTER]
         rasters = tf.map_fn(
             lambda raster: decode_raster(raster, shape), serialized, fn_output_signature=tf.TensorSpec(shape, tf.uint8)
         )
         images = pixels.normalize(tf.cast(rasters, tf.float32))
-        return {features.PROBABILITIES: tf.nn.softmax(model(images, training=False))}
+        return answer(model(images, training=False))
 
     archive = _OrderedArchive(model)
     archive.track(transform_features_layer)
     archive.add_endpoint(features.SERVING_SIGNATURE, serve)
-    archive.add_endpoint(features.PIXELS_SIGNATURE, _classify(model))
+    archive.add_endpoint(features.PIXELS_SIGNATURE, _pixels(model, job.architecture))
     archive.write(directory)
 
 
-def export_pixels(model: keras.Model, directory: str) -> None:
+def export_pixels(model: keras.Model, directory: str, architecture: Architecture) -> None:
     """Writes a SavedModel with the pixels signature alone, which is all that a conversion needs."""
     archive = _OrderedArchive(model)
-    archive.add_endpoint(features.PIXELS_SIGNATURE, _classify(model))
+    archive.add_endpoint(features.PIXELS_SIGNATURE, _pixels(model, architecture))
     archive.write(directory)
 
 
@@ -97,17 +108,45 @@ class _FixedNormalization(keras.layers.Layer):  # type: ignore[misc]  # Keras pu
         return values * self._factor + self._offset
 
 
-def _classify(model: keras.Model) -> Any:
+def _pixels(model: keras.Model, architecture: Architecture) -> Any:
+    network = architecture.detector
     fixed = keras.models.clone_model(
-        model,
+        model if network is None or network.outputs == "concatenated" else _per_map(model, architecture),
         clone_function=lambda layer: (
             _FixedNormalization(layer) if isinstance(layer, keras.layers.BatchNormalization) else layer
         ),
     )
+    answer = _probabilities if network is None else dict
 
     # The batch is fixed, so that the converter adds no ops to find it out.
     @tf.function(input_signature=[tf.TensorSpec([1, *model.input_shape[1:]], tf.float32, name=features.IMAGE)])  # type: ignore[untyped-decorator]
-    def classify(image: Any) -> dict[str, Any]:
-        return {features.PROBABILITIES: tf.nn.softmax(fixed(image, training=False))}
+    def answer_pixels(image: Any) -> Outputs:
+        return answer(fixed(image, training=False))
 
-    return classify
+    return answer_pixels
+
+
+def _per_map(model: keras.Model, architecture: Architecture) -> keras.Model:
+    """The same detector with the outputs of every feature map by themselves: boxes_0, scores_0, boxes_1, ..."""
+    assert architecture.detector is not None
+    maps = len(anchor_maps(architecture.backbone, architecture.side, architecture.detector))
+    outputs = {
+        f"{name}_{number}": model.get_layer(per_map_layer(name, number)).output
+        for number in range(maps)
+        for name in (features.ENCODED_BOXES, features.SCORE_LOGITS)
+    }
+    return keras.Model(model.input, outputs, name=model.name)
+
+
+def _serving_answer(architecture: Architecture, decoder: DecoderOptions) -> Callable[[Any], Outputs]:
+    """From what the model gives to the outputs of the serving signature."""
+    if architecture.detector is None:
+        return _probabilities
+    anchors = anchors_yxhw(anchor_maps(architecture.backbone, architecture.side, architecture.detector))
+    return lambda found: decode_batch(
+        found[features.ENCODED_BOXES], found[features.SCORE_LOGITS], anchors, options=decoder
+    )
+
+
+def _probabilities(logits: Any) -> Outputs:
+    return {features.PROBABILITIES: tf.nn.softmax(logits)}
