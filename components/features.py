@@ -21,7 +21,8 @@ Raw examples carry slim's names (tensorflow/models, research/slim/datasets/build
 Transformed examples carry what training and calibration need, and what statistics and drift are computed of
 (docs/decisions/0006-statistics-of-what-the-model-sees.md):
 
-    raster                      bytes    side * side * channels bytes, row-major, 8 bits a value
+    raster                      bytes    side * side * channels bytes, row-major, 8 bits a value; of a detector
+                                         image/encoded in its place where that is smaller
     label                       int64    as image/class/label
     source_id                   bytes    as image/source_id
     brightness                  float32  mean of the raster / 255, 0...1

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components import features
+from components.rasters import rasterize
 
 _SPEC = {
     features.RASTER: tf.io.FixedLenFeature([], tf.string),
@@ -16,9 +17,19 @@ _SPEC = {
 }
 
 
+# A serialized TensorProto begins with the tag of its type; a JPEG with 0xFF, and a PNG with 0x89.
+_TENSOR_PROTO = b"\x08"
+
+
 def decode_raster(serialized: Any, shape: tuple[int, int, int]) -> Any:
-    """The uint8 tensor of the given [height, width, channels] that `encode_raster` serialized."""
-    return tf.ensure_shape(tf.io.parse_tensor(serialized, tf.uint8), shape)
+    """The uint8 tensor of the given [side, side, channels] that `encode_raster` or `encode_smaller` was given."""
+    side, _, channels = shape
+    raster = tf.cond(
+        tf.strings.substr(serialized, 0, 1) == _TENSOR_PROTO,
+        lambda: tf.io.parse_tensor(serialized, tf.uint8),
+        lambda: rasterize(serialized, side, channels),
+    )
+    return tf.ensure_shape(raster, shape)
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:
@@ -76,3 +87,31 @@ def read_index(files: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
         ids += [source_id.decode() for source_id in batch[features.TRANSFORMED_SOURCE_ID]]
         labels += batch[features.TRANSFORMED_LABEL].tolist()
     return ids, np.asarray(labels, np.int64)
+
+
+def read_boxes(files: Sequence[str], shape: tuple[int, int, int], max_boxes: int, key: str = features.RASTER) -> Any:
+    """A `tf.data.Dataset` of what a detector learns from.
+
+    Args:
+      files: of transformed examples.
+      shape: [height, width, channels] of the rasters.
+      max_boxes: of one image, as `transform.max_boxes`.
+      key: `features.RASTER` or `features.TRAINING_RASTER`.
+
+    Returns:
+      (raster, boxes, labels, crowds): uint8 of that shape; float32 [max_boxes, 4], boxes_yxyx in 0...1, the largest
+      first; int64 [max_boxes], 0 where there is no box; and bool [max_boxes], whether the box is around a crowd.
+    """
+    spec = {
+        key: tf.io.FixedLenFeature([], tf.string),
+        features.BOXES: tf.io.FixedLenFeature([max_boxes, 4], tf.float32),
+        features.BOX_LABELS: tf.io.FixedLenFeature([max_boxes], tf.int64),
+        features.BOX_CROWDS: tf.io.FixedLenFeature([max_boxes], tf.int64),
+    }
+
+    def parse(record: Any) -> tuple[Any, Any, Any, Any]:
+        parsed = tf.io.parse_single_example(record, spec)
+        raster = decode_raster(parsed[key], shape)
+        return raster, parsed[features.BOXES], parsed[features.BOX_LABELS], parsed[features.BOX_CROWDS] > 0
+
+    return read_records(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

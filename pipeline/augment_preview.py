@@ -22,9 +22,9 @@ from components.example_gen.quarantine import BadRecord
 from components.example_gen.records import box_yxyx
 from components.example_gen.storage import FileReader
 from components.pusher.durable_files import replace_durably, storage_errors
+from components.rasters import rasterize
 from components.trainer.augmentation.augment import augment
 from components.trainer.augmentation.options import changes_of
-from components.transform.image_ops import rasterize
 from pipeline.config import RunConfig
 from pipeline.report.contact_sheet import THUMBNAIL_PX, Tile, render_contact_sheet
 from pipeline.report.preview import PreviewReport, PreviewRequest

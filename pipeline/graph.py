@@ -21,6 +21,7 @@ from components.trainer.budget import BudgetJob
 from components.trainer.budget_gate import BudgetGate
 from components.trainer.job import TrainingJob
 from components.trainer.tuner_options import TunerOptions
+from components.transform.options import TransformJob
 from pipeline.budget import budget_job
 from pipeline.config import RunConfig
 from pipeline.gates import eval_config
@@ -71,7 +72,10 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["raw"],
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
-        custom_config={"options": config.transform.to_json(), "code_digest": code_digest("transform")},
+        custom_config={
+            "job": TransformJob(options=config.transform, task=config.task).to_json(),
+            "code_digest": code_digest("transform"),
+        },
         disable_analyzer_cache=True,
         disable_statistics=True,
     )

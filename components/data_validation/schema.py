@@ -1,5 +1,6 @@
 """CuratedSchema: the schemas that are checked in, as artifacts of the pipeline."""
 
+from collections.abc import Collection
 from importlib import resources
 
 from google.protobuf import text_format
@@ -14,19 +15,20 @@ from components import features
 
 def raw_schema_text(label_count: int) -> str:
     """The curated schema of the raw examples with so many labels, in protobuf's text format."""
-    return _schema_text("raw_schema.pbtxt", features.LABEL, label_count)
+    return _schema_text("raw_schema.pbtxt", (features.LABEL, features.OBJECT_LABEL), label_count)
 
 
 def statistics_schema_text(label_count: int) -> str:
     """The curated schema of `features.DESCRIPTIVE` with so many labels, in protobuf's text format."""
-    return _schema_text("statistics_schema.pbtxt", features.TRANSFORMED_LABEL, label_count)
+    return _schema_text("statistics_schema.pbtxt", (features.TRANSFORMED_LABEL,), label_count)
 
 
-def _schema_text(file: str, label_key: str, label_count: int) -> str:
+def _schema_text(file: str, label_keys: Collection[str], label_count: int) -> str:
     text = resources.files(__package__).joinpath(file).read_text()
     schema = text_format.Parse(text, schema_pb2.Schema())
-    (label,) = (feature for feature in schema.feature if feature.name == label_key)
-    label.int_domain.max = label_count - 1
+    for feature in schema.feature:
+        if feature.name in label_keys:
+            feature.int_domain.max = label_count - 1
     return str(text_format.MessageToString(schema))
 
 

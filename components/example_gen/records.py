@@ -8,7 +8,8 @@ need not import TensorFlow. Tests hold the result against TensorFlow's own bytes
 import functools
 import hashlib
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import google_crc32c
@@ -18,6 +19,7 @@ from components.example_gen.image_bytes import CheckedImage
 from components.example_gen.image_records import Annotation, ImageRecord
 
 _LENGTH_DELIMITED = 2
+_NO_LABELS: Mapping[int, int] = MappingProxyType({})
 
 
 def _tag(field: int) -> bytes:
@@ -46,6 +48,7 @@ def encode_example(
     label: int,
     label_text: str,
     largest_object: str,
+    category_labels: Mapping[int, int] = _NO_LABELS,
     label_givers: Collection[Annotation] = (),
 ) -> tuple[bytes, bytes, bytes]:
     """Serializes one image with its label and all its boxes, of every category.
@@ -56,6 +59,7 @@ def encode_example(
       label: `image/class/label`.
       label_text: `image/class/text`.
       largest_object: bucket of the largest labelled object, by which metrics are sliced.
+      category_labels: label by the id of each COCO category that has one.
       label_givers: those of the annotations that gave the image its label.
 
     Returns:
@@ -63,6 +67,7 @@ def encode_example(
       serialization writes it, in three parts, of which the second is `image.data` itself.
     """
     ymin, xmin, ymax, xmax, categories, areas, crowds, givers = _boxed_objects(record, image, label_givers)
+    labels = [category_labels.get(category, 0) for category in categories]
     # In the order of the keys.
     before = _ints(features.LABEL, [label]) + _text(features.LABEL_TEXT, label_text)
     after = b"".join(
@@ -79,6 +84,7 @@ def encode_example(
             _ints(features.OBJECT_CATEGORY, categories),
             _ints(features.OBJECT_GIVES_LABEL, givers),
             _ints(features.OBJECT_IS_CROWD, crowds),
+            _ints(features.OBJECT_LABEL, labels),
             _text(features.LARGEST_OBJECT, largest_object),
             _text(features.SOURCE_ID, record.source_id),
             _ints(features.WIDTH, [image.width]),

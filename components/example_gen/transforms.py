@@ -168,6 +168,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
             label=image.label,
             label_text=self._label_names[image.label],
             largest_object=image.bucket,
+            category_labels=self._category_labels,
             label_givers=find_label_givers(record, image.label, self._category_labels, self._rule),
         )
         return example, checked.reencoded

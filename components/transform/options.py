@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from components.gate_options import Task
 from components.options import Options
 
 
@@ -49,3 +50,15 @@ class TransformOptions(Options):
         if (training.side, training.channels) == (self.side, self.channels):
             raise ValueError("training_raster: the same as the model's raster; leave it out")
         return self
+
+
+class TransformJob(Options):
+    """All that Transform's preprocessing needs to know.
+
+    Attributes:
+      options: the config section `transform`.
+      task: which of the features it makes.
+    """
+
+    options: TransformOptions
+    task: Task

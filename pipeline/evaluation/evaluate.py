@@ -61,7 +61,7 @@ def _judge(classifier: Classifier, images: list[LabeledImage], plan: DatasetPlan
     """The model's probabilities of every image, decoded as Transform would at the model's own size."""
     import tensorflow as tf
 
-    from components.transform.image_ops import rasterize
+    from components.rasters import rasterize
 
     side, _, channels = classifier.shape
     reader = FileReader()

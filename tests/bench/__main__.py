@@ -124,7 +124,7 @@ def bench_transform(images: BenchSet, sizes: tuple[int, int], folder: Path) -> N
     """Transform against tf.data's decode and resize."""
     import tensorflow as tf
 
-    from components.transform.image_ops import rasterize
+    from components.rasters import rasterize
 
     def run(size: int) -> float:
         return run_node("Transform", images.annotations(size), images.images, folder / "run", measure=cpu_seconds)[0]

@@ -14,10 +14,11 @@ from components.example_gen import labeling
 from components.example_gen.image_bytes import CheckedImage
 from components.example_gen.image_records import Annotation, ImageRecord, pack_annotations
 from components.example_gen.records import encode_example
-from components.transform.options import TrainingRaster, TransformOptions
+from components.transform.options import TrainingRaster, TransformJob, TransformOptions
 from components.transform.preprocessing import preprocessing_fn
 
 BOX_KEYS = [features.YMIN, features.XMIN, features.YMAX, features.XMAX]
+OF_DETECTORS = {features.BOXES, features.BOX_LABELS, features.BOX_CROWDS}
 SCHEMA_TYPES = {"bytes": "BYTES", "int64": "INT", "float32": "FLOAT"}
 KINDS = {"bytes": "bytes_list", "int64": "int64_list", "float32": "float_list"}
 
@@ -62,6 +63,7 @@ def test_feature_table_lists_every_key_of_the_module_once():
         features.TRANSFORMED_SOURCE_ID,
         features.OBJECT_BOXES,
         features.TRAINING_RASTER,
+        *OF_DETECTORS,
         *features.DESCRIPTIVE,
     }
 
@@ -86,9 +88,10 @@ def test_schema_domains_are_what_the_code_writes(schema):
 
 @pytest.mark.parametrize("label_count", [2, 3, 80])
 def test_schemas_know_as_many_labels_as_they_are_asked_for(label_count):
-    raw = parse_schema(raw_schema_text(label_count))[features.LABEL].int_domain
-    described = parse_schema(statistics_schema_text(label_count))[features.TRANSFORMED_LABEL].int_domain
-    assert (raw.min, raw.max) == (described.min, described.max) == (0, label_count - 1)
+    raw, described = parse_schema(raw_schema_text(label_count)), parse_schema(statistics_schema_text(label_count))
+    described = described[features.TRANSFORMED_LABEL].int_domain
+    for domain in (raw[features.LABEL].int_domain, raw[features.OBJECT_LABEL].int_domain, described):
+        assert (domain.min, domain.max) == (0, label_count - 1)
     assert described.is_categorical
 
 
@@ -124,7 +127,10 @@ def test_encode_example_writes_exactly_the_raw_features_with_their_types(objects
     assert lengths == {key: objects if is_list else 1 for key, (_, is_list) in RAW.items()}
 
 
-def test_preprocessing_fn_gives_exactly_the_transformed_features_with_their_types():
+@pytest.mark.parametrize(
+    ("task", "left_out"), [("classification", OF_DETECTORS), ("detection", {features.OBJECT_BOXES})]
+)
+def test_preprocessing_fn_gives_exactly_the_transformed_features_with_their_types(task, left_out):
     box = tf.ragged.constant([[0.25, 0.5]], tf.float32).to_sparse()
     png = tf.io.encode_png(np.zeros((4, 4, 1), np.uint8))
     outputs = preprocessing_fn(
@@ -133,12 +139,23 @@ def test_preprocessing_fn_gives_exactly_the_transformed_features_with_their_type
             features.SOURCE_ID: tf.constant(["7"]),
             **{key: tf.constant([4], tf.int64) for key in (features.LABEL, features.WIDTH, features.HEIGHT)},
             **dict.fromkeys(
-                (features.OBJECT_CATEGORY, features.OBJECT_GIVES_LABEL),
+                (
+                    features.OBJECT_CATEGORY,
+                    features.OBJECT_GIVES_LABEL,
+                    features.OBJECT_LABEL,
+                    features.OBJECT_IS_CROWD,
+                ),
                 tf.ragged.constant([[1, 1]], tf.int64).to_sparse(),
             ),
             **dict.fromkeys(BOX_KEYS, box),
         },
-        {"options": TransformOptions(side=32, training_raster=TrainingRaster(side=48, channels=3)).to_json()},
+        {
+            "job": TransformJob(
+                options=TransformOptions(side=32, training_raster=TrainingRaster(side=48, channels=3)), task=task
+            ).to_json()
+        },
     )
     types = {key: value.dtype.name for key, value in outputs.items()}
-    assert types == {key: dtype.replace("bytes", "string") for key, (dtype, _) in TRANSFORMED.items()}
+    assert types == {
+        key: dtype.replace("bytes", "string") for key, (dtype, _) in TRANSFORMED.items() if key not in left_out
+    }

@@ -11,7 +11,7 @@ from PIL import Image
 from components import features
 from components.dataset import QUARANTINE_FILE, DatasetSummary
 from components.errors import DataError
-from components.transform.image_ops import rasterize
+from components.rasters import rasterize
 
 # What is done to an image of the sample set, by its id; all of them train, for the eval split is small.
 GOOD = {"plain": 101, "png_named_jpg": 102, "cmyk": 103, "gray": 104, "progressive": 105, "palette_gif": 106}

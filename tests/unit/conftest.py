@@ -89,6 +89,7 @@ def raw_examples(encoded_images) -> list[bytes]:
             label=number % 2,
             label_text=("not-person", "person")[number % 2],
             largest_object=("none", "over_10%")[number % 2],
+            category_labels={1: 1},
             label_givers=[person],
         )
         examples.append(b"".join(parts))
@@ -96,7 +97,7 @@ def raw_examples(encoded_images) -> list[bytes]:
 
 
 class TransformGraph(NamedTuple):
-    """A transform graph for gray rasters of GRAPH_SIDE pixels.
+    """A transform graph.
 
     Attributes:
       uri: as `tft.TFTransformOutput` takes it.
@@ -109,7 +110,21 @@ class TransformGraph(NamedTuple):
 
 @pytest.fixture(scope="session")
 def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
-    """The transform graph as TFX's Transform makes it: from the curated schema, through Beam."""
+    """A classifier's."""
+    return make_transform_graph(raw_examples, tmp_path_factory.mktemp("transform"))
+
+
+def make_transform_graph(
+    raw_examples: list[bytes], root: Path, *, label_count: int = 2, **settings: Any
+) -> TransformGraph:
+    """The transform graph as TFX's Transform makes it: from the curated schema, through Beam.
+
+    Args:
+      raw_examples: what it is applied to.
+      root: where it goes.
+      label_count: of the schema.
+      settings: of the job; a classifier's of GRAPH_SIDE without.
+    """
     import apache_beam as beam
     import pyarrow as pa
     import tensorflow_transform.beam as tft_beam
@@ -119,18 +134,17 @@ def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
 
     from components import features
     from components.data_validation.schema import raw_schema_text
-    from components.transform.options import TransformOptions
+    from components.transform.options import TransformJob, TransformOptions
     from components.transform.preprocessing import preprocessing_fn
-
-    root = tmp_path_factory.mktemp("transform")
 
     def write_batch(batch: Any) -> None:
         with pa.OSFile(str(root / "batch"), "wb") as file, pa.ipc.new_stream(file, batch[0].schema) as writer:
             writer.write_batch(batch[0])
 
-    schema = text_format.Parse(raw_schema_text(2), schema_pb2.Schema())
+    schema = text_format.Parse(raw_schema_text(label_count), schema_pb2.Schema())
     source = tfxio.TFExampleBeamRecord(physical_format="inmem", telemetry_descriptors=["tests"], schema=schema)
-    config = {"options": TransformOptions(side=GRAPH_SIDE).to_json()}
+    job = {"options": TransformOptions(side=GRAPH_SIDE), "task": "classification"} | settings
+    config = {"job": TransformJob(**job).to_json()}
     options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temp_dir=str(root / "tmp")):
         data = pipeline | beam.Create(raw_examples, reshuffle=False) | source.BeamSource(batch_size=len(raw_examples))
@@ -144,10 +158,8 @@ def transform_graph(raw_examples, tmp_path_factory) -> TransformGraph:
         transform_fn | tft_beam.WriteTransformFn(str(root / "graph"))
     with pa.OSFile(str(root / "batch")) as file:
         columns = pa.ipc.open_stream(file).read_all().to_pydict()
-    outputs = {
-        name: column if name == features.OBJECT_BOXES else [value for (value,) in column]
-        for name, column in columns.items()
-    }
+    lists = {features.OBJECT_BOXES, features.BOXES, features.BOX_LABELS, features.BOX_CROWDS}
+    outputs = {name: column if name in lists else [value for (value,) in column] for name, column in columns.items()}
     return TransformGraph(str(root / "graph"), outputs)
 
 

@@ -65,6 +65,18 @@ def test_encode_example_marks_the_objects_that_gave_the_label():
     assert found[features.OBJECT_GIVES_LABEL] == [1, 0]
 
 
+def test_encode_example_gives_every_object_the_label_of_its_category_or_0():
+    objects = [annotation((n, n, 5, 5), category_id=category) for n, category in enumerate((18, 1, 44, 18))]
+    record = ImageRecord(7, "7.jpg", WIDTH, HEIGHT, pack_annotations(objects))
+    image = CheckedImage(b"x", "jpeg", WIDTH, HEIGHT, reencoded=False)
+    parts = encode_example(
+        record, image, label=1, label_text="p", largest_object="none", category_labels={1: 2, 18: 300}
+    )
+    found = values(b"".join(parts))
+    assert found[features.OBJECT_CATEGORY] == [1, 18, 18, 44]
+    assert found[features.OBJECT_LABEL] == [2, 300, 300, 0]
+
+
 def test_encode_example_leaves_boxes_without_extent_out_and_keeps_the_label():
     found = values(encode(annotation(None), annotation((300, 10, 5, 5)), annotation((10, 10, 5, 5), area=1.0), label=1))
     assert found[features.LABEL] == [1]

@@ -15,8 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from components import features
 from components.errors import StorageError
 from components.example_gen.plan import plan_dataset
+from components.rasters import rasterize
 from components.sample_data.writer import write_sample_data
-from components.transform.image_ops import rasterize
 from pipeline.augment_preview import Row, augment_images, write_sheet
 from pipeline.cli import main
 from pipeline.config import read_config

@@ -13,7 +13,7 @@ def write_transformed():
     """Writes uint8 [n, side, side, channels] with labels and boxes to TFRecord files, `counts[i]` into the i-th."""
     import tensorflow as tf
 
-    from components.transform.image_ops import encode_raster
+    from components.rasters import encode_raster
 
     def write(folder, rasters, labels, counts=None, boxes=None):
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import features, pixels, progress
 from components.errors import ConfigError, ModelError, StorageError
+from components.rasters import rasterize
 from components.trainer.augmentation.options import Brightness, HorizontalFlip, MixUp, Rotation, Shift
 from components.trainer.checkpoints import FILE_NAME, CheckpointFolder
 from components.trainer.job import TrainingJob
@@ -28,7 +29,6 @@ from components.trainer.options import (
     TrainerOptions,
 )
 from components.trainer.run_fn import run_fn, train
-from components.transform.image_ops import rasterize
 
 SIDE = 32
 COUNT = 64
