@@ -14,6 +14,25 @@ SUMMARY_FILE = "dataset.json"
 QUARANTINE_FILE = "quarantine.jsonl"
 
 
+class BoxCounts(Options):
+    """Labelled boxes of a detector's examples.
+
+    Attributes:
+      labels: boxes per split and label name, crowds aside.
+      crowds: boxes around many, per split.
+      per_image: for each split, (n, m) for m images with n boxes, crowds included.
+    """
+
+    labels: dict[str, dict[str, int]]
+    crowds: dict[str, int]
+    per_image: dict[str, tuple[tuple[int, int], ...]]
+
+    def beyond(self, split: str, max_boxes: int) -> tuple[int, int]:
+        """How many images of a split have more boxes than that, and how many boxes are too many in all."""
+        crowded = [(boxes - max_boxes, images) for boxes, images in self.per_image[split] if boxes > max_boxes]
+        return sum(images for _, images in crowded), sum(boxes * images for boxes, images in crowded)
+
+
 class DatasetSummary(Options):
     """Counts, labels and identity of one set of examples.
 
@@ -32,6 +51,7 @@ class DatasetSummary(Options):
       reencoded: images that were re-encoded because TensorFlow could not have decoded them.
       split_digest: order-free SHA-256 sum over every image's id and split.
       licenses: of the images and annotations, as the config states them.
+      boxes: of a detector; None where labels are of images.
     """
 
     label_names: tuple[str, ...]
@@ -48,6 +68,7 @@ class DatasetSummary(Options):
     reencoded: int
     split_digest: str
     licenses: tuple[str, ...]
+    boxes: BoxCounts | None = None
 
     def write(self, examples_uri: str) -> None:
         """Writes `dataset.json` below an examples artifact."""

@@ -64,10 +64,10 @@ class RunConfig(Options):
             raise ValueError("trainer.detector: has no meaning with task=classification; pass --set task=detection")
         if self.task == "detection" and self.trainer.detector is None:
             raise ValueError("trainer.detector: missing; pass --set trainer.detector={} for the default one")
-        if self.task == "detection" and self.data.format != "coco":
-            raise ValueError(
-                "data.format: received image_folder; a detector learns from boxes, as format=coco has them"
-            )
+        if self.task == "classification" and self.data.boxes is not None:
+            raise ValueError("data.boxes: has no meaning with task=classification; pass --set task=detection")
+        if self.task == "detection" and self.data.boxes is None:
+            raise ValueError("data.boxes: missing; pass --set data.boxes={} for the default ones")
         check_task_gates(self.gates, self.task)
         return self
 
@@ -133,7 +133,7 @@ def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"{path} holds {type(tree).__name__}, not sections", expected="a mapping, as in demo.yaml")
     for override in overrides:
         _apply_override(tree, override)
-    _default_detector(tree)
+    _default_detection(tree)
     try:
         return _absolute(RunConfig.model_validate_json(json.dumps(tree, default=str)))
     except ValidationError as error:
@@ -144,11 +144,14 @@ def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
         ) from error
 
 
-def _default_detector(tree: dict[str, Any]) -> None:
-    """Without a word, a detector is the default one."""
-    trainer = tree.get("trainer")
-    if tree.get("task") == "detection" and isinstance(trainer, dict) and trainer.get("detector") is None:
-        trainer["detector"] = {}
+def _default_detection(tree: dict[str, Any]) -> None:
+    """Without a word, a detector and its boxes are the default ones."""
+    if tree.get("task") != "detection":
+        return
+    for section, key in (("trainer", "detector"), ("data", "boxes")):
+        part = tree.get(section)
+        if isinstance(part, dict) and part.get(key) is None:
+            part[key] = {}
 
 
 def parse_yaml(text: str, where: str) -> Any:

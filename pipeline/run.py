@@ -6,7 +6,6 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from components.trainer.weights_file import fingerprint_weights
 from pipeline.code_version import code_version
 from pipeline.config import RunConfig
 from pipeline.console import RunView
+from pipeline.data_line import describe_plan
 from pipeline.events import EVENT, Event, Failed, Finished, Ready
 from pipeline.requests import RunRequest
 
@@ -108,7 +108,7 @@ def look_at_data(config: RunConfig, view: RunView) -> DatasetPlan:
     """
     view.start("data            ")
     plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images looked at"))
-    view.finish(_describe(plan))
+    view.finish(describe_plan(plan, config.transform.max_boxes))
     return plan
 
 
@@ -150,18 +150,6 @@ def _follow(request: RunRequest, view: RunView, worker: "Worker") -> str | None:
         f"the pipeline's process ended without a word ({worker.describe_exit()})",
         hint="the log has its last lines; was the machine out of memory? finished nodes are not run again",
     )
-
-
-def _describe(plan: DatasetPlan) -> str:
-    def of_labels(counts: tuple[int, ...]) -> str:
-        return ", ".join(f"{count:,} {name}" for count, name in zip(counts, plan.label_names, strict=True))
-
-    splits = "; ".join(f"{split} {sum(counts):,} ({of_labels(counts)})" for split, counts in plan.counts.items())
-    notes = [f"{len(plan.quarantined):,} records quarantined"] if plan.quarantined else []
-    dropped = Counter(entry.reason for entry in plan.dropped)
-    notes += [f"{count:,} images dropped ({reason.replace('_', ' ')})" for reason, count in dropped.items()]
-    notes += [f"{count:,} {suffix} files passed over" for suffix, count in plan.inventory.ignored.items()]
-    return "; ".join([splits, *notes])
 
 
 class Worker:

@@ -11,7 +11,8 @@ A file that is not of this shape is a `DataError`. A record that is not is quara
 listed with its reason. Two cases are milder than that:
 
 - An annotation with a usable area and no usable box stays, without its box: labels follow from the area alone,
-  and dropping it would turn a person's image into a negative one. It is listed as `bad_box`.
+  and dropping it would turn a person's image into a negative one. It is listed as `bad_box`. A detector has no use
+  for it (`components.example_gen.boxes`).
 - The annotations of a quarantined image go with it and are not listed a second time.
 """
 
@@ -25,6 +26,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.errors import DataError
+from components.example_gen.boxes import is_within, judge_box
 from components.example_gen.coco_entries import (
     MAX_AREA,
     MAX_ID,
@@ -41,6 +43,7 @@ from components.example_gen.coco_entries import (
 )
 from components.example_gen.image_records import PACKED, ImageRecord, RecordId, pack_annotation, sort_packed
 from components.example_gen.json_stream import Entry, EntryReader, NotAnObjectError
+from components.example_gen.options import BoxOptions
 from components.example_gen.quarantine import BadRecord, Quarantined, QuarantineReason
 from components.example_gen.storage import FileReader
 
@@ -73,17 +76,18 @@ class CocoDataset:
     sha256: str
 
 
-def read_annotations(path: str) -> CocoDataset:
+def read_annotations(path: str, boxes: BoxOptions | None = None) -> CocoDataset:
     """Reads and validates a COCO instances file, holding one entry at a time and 50 bytes of every annotation.
 
     Args:
       path: a local file, or an object as `gs://bucket/name`.
+      boxes: of a detector; annotations without a box that it can learn from are then quarantined as a whole.
 
     Raises:
       DataError: the file is missing, is not JSON or not of COCO's shape, names no image, or gives an image id,
         category id or category name twice.
     """
-    document = _Document(path)
+    document = _Document(path, boxes)
     sha256 = document.read()
     if document.is_annotations_pending:
         document.read_annotations_again()
@@ -105,8 +109,9 @@ class _Document:
     is only looked up at the end; where that fails, or where the images come last, the annotations are read again.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, boxes: BoxOptions | None) -> None:
         self.path = path
+        self.boxes = boxes
         self.images: dict[RecordId, ImageRecord | None] = {}  # None stands for one that was quarantined
         self.categories: dict[int, str] = {}
         self.packed: defaultdict[RecordId, bytearray] = defaultdict(bytearray)
@@ -236,6 +241,7 @@ class _Document:
                 and -width < x < image.width
                 and -height < y < image.height
                 and 0 <= is_crowd <= 1
+                and (self.boxes is None or is_within(x, y, width, height, image))
             )
             if is_plain:
                 packed = PACKED.pack(category_id, area, x, y, width, height, True, is_crowd)
@@ -254,6 +260,8 @@ class _Document:
             if image is None:  # it goes with its image
                 return
             annotation = parse_annotation(value, image, categories)
+            if self.boxes is not None:
+                annotation = annotation._replace(bbox_xywh_px=judge_box(value.get("bbox"), image, self.boxes))
         except BadRecord as bad:
             name = name_entry(value, f"annotations[{entry.place}]")
             self.bad_annotations.append(Quarantined("annotation", name, bad.reason, bad.detail))

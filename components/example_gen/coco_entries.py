@@ -51,7 +51,7 @@ def parse_annotation(entry: dict[str, Any], image: ImageRecord, categories: Mapp
         raise BadRecord(QuarantineReason.UNKNOWN_CATEGORY, f"category_id={shown(category_id)}")
     if categories is not None and category_id not in categories:
         raise BadRecord(QuarantineReason.UNKNOWN_CATEGORY, f"category_id={category_id}")
-    area = _finite(_field(entry, "area"))
+    area = finite(_field(entry, "area"))
     if area is None or not 0 <= area <= MAX_AREA:
         raise BadRecord(QuarantineReason.BAD_AREA, f"area={shown(entry['area'])}")
     is_crowd = entry.get("iscrowd", 0)  # left out by many COCO-format exports
@@ -64,7 +64,7 @@ def _parse_box(value: object, image: ImageRecord) -> BoxXywhPx | None:
     """The box if it has a positive size and touches the image."""
     if not isinstance(value, list) or len(value) != 4:
         return None
-    x, y, width, height = (_finite(number) for number in value)
+    x, y, width, height = (finite(number) for number in value)
     if x is None or y is None or width is None or height is None or width <= 0 or height <= 0:
         return None
     assert image.width is not None
@@ -111,7 +111,8 @@ def is_text(value: object) -> TypeGuard[str]:
     )
 
 
-def _finite(value: object) -> float | None:
+def finite(value: object) -> float | None:
+    """A number of the file as a float; None where it is none, or beyond all floats."""
     if not (type(value) is float or is_int(value)):
         return None
     try:

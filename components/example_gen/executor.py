@@ -11,9 +11,9 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from components import progress
-from components.dataset import QUARANTINE_FILE, DatasetSummary
+from components.dataset import QUARANTINE_FILE, BoxCounts, DatasetSummary
 from components.example_gen.options import ExampleGenOptions
-from components.example_gen.plan import DatasetPlan, check_splits, plan_dataset
+from components.example_gen.plan import DatasetPlan, check_splits, count_label_boxes, plan_dataset
 from components.example_gen.quarantine import Quarantined, check_quarantine, render_quarantine
 from components.example_gen.shards import cut_shards
 from components.example_gen.transforms import ShardSummary, WriteExamples, read_summary, write_shards, write_summary
@@ -47,6 +47,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
         summary = _summarize(plan, written, quarantined, options)
         check_splits(
             {split: tuple(by_label.values()) for split, by_label in summary.counts.items()},
+            summary.boxes,
             label_names=plan.label_names,
             dropped=plan.dropped,
         )
@@ -96,4 +97,12 @@ def _summarize(
         reencoded=written.reencoded,
         split_digest=f"{written.split_digest:064x}",
         licenses=options.licenses,
+        boxes=None if options.boxes is None else _count_written_boxes(plan, written),
+    )
+
+
+def _count_written_boxes(plan: DatasetPlan, written: ShardSummary) -> BoxCounts:
+    left_out = {entry.id for entry in written.quarantined}
+    return count_label_boxes(
+        (image for image in plan.records if image.record.source_id not in left_out), plan.inventory
     )

@@ -80,7 +80,7 @@ def take_inventory(options: ExampleGenOptions) -> Inventory:
 def _take_coco(options: ExampleGenOptions) -> Inventory:
     parameters = options.rule.parameters
     assert parameters is not None
-    datasets = [coco.read_annotations(source.annotations) for source in options.sources]
+    datasets = [coco.read_annotations(source.annotations, options.boxes) for source in options.sources]
     _check_categories_agree(datasets)
     prefixes = _id_prefixes(options, datasets)
     images: list[FoundImage] = []
@@ -98,7 +98,7 @@ def _take_coco(options: ExampleGenOptions) -> Inventory:
                 continue
             label = labeling.label_image(record, category_ids, parameters)
             images.append(FoundImage(record, file, label, source.split))
-    one = options.categories[0] if len(options.categories) == 1 else None
+    one = options.categories[0] if len(options.categories) == 1 and options.boxes is None else None
     return Inventory(
         images=tuple(images),
         label_names=(labeling.BACKGROUND, *options.categories) if one is None else (f"not-{one}", one),

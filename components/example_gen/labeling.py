@@ -78,17 +78,20 @@ class LabelRule:
       version: raised whenever the same annotations would be labelled differently.
       parameters: what it compares; None where folders are the labels.
       source: the code that the rule reproduces.
+      words: what it asks, where the parameters do not say it all.
     """
 
     id: str
     version: int
     parameters: RuleParameters | None
     source: str
+    words: str | None = None
 
     def in_words(self) -> str:
         """What the rule asks, as one sentence without a capital or a full stop."""
-        if self.parameters is None:
-            return "the folder that an image lies in is its label"
+        if self.words is not None:
+            return self.words
+        assert self.parameters is not None
         given = self.parameters
         area = "segmentation mask (COCO's `area`)" if given.quantity is Quantity.MASK_AREA else "bounding box"
         objects = f"objects' {area} areas together cover" if given.sums else f"largest object's {area} covers"
@@ -160,7 +163,18 @@ LABEL_RULES: Final[Mapping[str, LabelRule]] = MappingProxyType(
     }
 )
 
-FOLDER_RULE: Final = LabelRule("folder", 1, None, "the folder that an image lies in")
+FOLDER_RULE: Final = LabelRule(
+    "folder", 1, None, "the folder that an image lies in", "the folder that an image lies in is its label"
+)
+# A detector's: its boxes have the labels, and an image gets one for its place in counts and slices.
+BOXES_RULE: Final = LabelRule(
+    "boxes",
+    1,
+    RuleParameters(quantity=Quantity.BOX_AREA, min_area_fraction=0, crowds=False),
+    "data.boxes",
+    "every object has the label of its category; an image counts under the label of its largest object, by bounding"
+    " box, crowds aside",
+)
 
 
 def custom_rule(parameters: RuleParameters) -> LabelRule:

@@ -6,7 +6,15 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from components import features
-from components.example_gen.labeling import BACKGROUND, FOLDER_RULE, LABEL_RULES, LabelRule, RuleParameters, custom_rule
+from components.example_gen.labeling import (
+    BACKGROUND,
+    BOXES_RULE,
+    FOLDER_RULE,
+    LABEL_RULES,
+    LabelRule,
+    RuleParameters,
+    custom_rule,
+)
 from components.options import Options
 
 SplitName = Literal["train", "eval", "test"]
@@ -26,6 +34,19 @@ Category = Annotated[_One | _Many, _Shape]
 Rule = Annotated[Annotated[RuleName, Tag("one")] | Annotated[RuleParameters, Tag("mapping")], _Shape]
 
 _DEFAULT_SHARES = {features.TRAIN: 0.8, features.EVAL: 0.2}
+
+
+class BoxOptions(Options):
+    """What becomes of boxes that a detector cannot learn from as they are.
+
+    Those that are missing, not finite, without extent or wholly outside of their image are quarantined in any case.
+
+    Attributes:
+      outside: of a box that reaches beyond its image: `clip` ends it at the edge, and `quarantine` leaves it out if it
+        does so by more than a pixel.
+    """
+
+    outside: Literal["clip", "quarantine"] = "clip"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,6 +74,7 @@ class ExampleGenOptions(Options):
         for all or one for each. For `image_folder`, the folder that holds one folder per class.
       category: COCO category that makes an image positive, `person` if left out; several for a label each.
       label_rule: id of a rule in `components.example_gen.labeling`, or a rule's parameters; `slim` if left out.
+      boxes: of task=detection: every object of the categories is learned, and no label rule is asked.
       splits: share of the images in each split, by a hash of the image id; 0.8 and 0.2 for train and eval if left
         out, or all of the rest to train where `split_ids` names images of eval.
       split_ids: for a split, a text file with the ids of its images, one in a line.
@@ -67,6 +89,7 @@ class ExampleGenOptions(Options):
     images: Paths | None = None
     category: Category | None = None
     label_rule: Rule | None = None
+    boxes: BoxOptions | None = None
     splits: dict[SplitName, float] | None = None
     split_ids: dict[SplitName, str] = Field(default_factory=dict)
     split_seed: int = 0
@@ -86,6 +109,8 @@ class ExampleGenOptions(Options):
         """The rule that labels."""
         if self.format == "image_folder":
             return FOLDER_RULE
+        if self.boxes is not None:
+            return BOXES_RULE
         if isinstance(self.label_rule, RuleParameters):
             return custom_rule(self.label_rule)
         return LABEL_RULES["slim" if self.label_rule is None else self.label_rule]
@@ -128,6 +153,8 @@ class ExampleGenOptions(Options):
             folders = "" if len(wanted) == 1 else "; data.format=image_folder reads a folder per class instead"
             raise ValueError(f"{', '.join(missing)}: missing; pass {advice} or write it into the file{folders}")
         if self.format == "image_folder":
+            if self.boxes is not None:
+                raise ValueError("format: received image_folder; a detector learns from boxes, as format=coco has them")
             for key in ("annotations", "category", "label_rule"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key}: has no meaning with format=image_folder, where folders are the labels")
@@ -149,11 +176,22 @@ class ExampleGenOptions(Options):
 
     @model_validator(mode="after")
     def _categories_differ(self) -> Self:
-        names = self.categories if len(self.categories) == 1 else (BACKGROUND, *self.categories)
+        is_alone = self.boxes is None and len(self.categories) == 1
+        names = self.categories if is_alone else (BACKGROUND, *self.categories)
         if not self.categories or len(set(names)) < len(names):
             raise ValueError(
-                f"category: expected different names, at least one, and none of several named {BACKGROUND!r};"
+                f"category: expected different names, at least one, and none {'' if self.boxes else 'of several '}named"
+                f" {BACKGROUND!r};"
                 f" received {self.category!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_rule(self) -> Self:
+        if self.boxes is not None and self.label_rule is not None:
+            raise ValueError(
+                "label_rule: has no meaning with task=detection, where every object of data.category is learned; leave"
+                " it out"
             )
         return self
 

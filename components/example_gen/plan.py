@@ -6,11 +6,13 @@ The command's preflight and CocoExampleGen's executor both start here, so that w
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from components import features
+from components.dataset import BoxCounts
 from components.errors import DataError
 from components.example_gen import labeling
+from components.example_gen.box_counts import check_boxes, count_boxes
 from components.example_gen.duplicates import find_duplicates
 from components.example_gen.image_looks import look_at_images
 from components.example_gen.image_records import ImageRecord
@@ -63,6 +65,7 @@ class DatasetPlan:
       fingerprint: hex SHA-256 of the annotations files, the stated splits, and name, size and time of every image.
         A changed file changes it.
       inventory: what all of this was decided from.
+      boxes: of a detector; None where labels are of images.
     """
 
     records: tuple[LabeledImage, ...]
@@ -76,6 +79,7 @@ class DatasetPlan:
     counts: SplitCounts
     fingerprint: str
     inventory: Inventory
+    boxes: BoxCounts | None = None
 
 
 def plan_dataset(
@@ -92,11 +96,11 @@ def plan_dataset(
 
     Raises:
       DataError: the annotations or folders cannot be used (see `take_inventory`), an id list names unknown images,
-        too much is bad (`check_quarantine`), or a split is of no use (`check_splits`).
+        too much is bad (`check_quarantine`), or a split is of no use (`check_splits`, `check_boxes`).
     """
     inventory = take_inventory(options)
     stated = _state_splits(inventory, options)
-    images, conflicting, copies = _without_copies(inventory, stated)
+    images, conflicting, copies = _without_copies(inventory, stated, options)
     images, too_small = _without_unlabelled(images)
     quarantined = (*inventory.quarantined, *conflicting)
     check_quarantine(
@@ -124,7 +128,8 @@ def plan_dataset(
         label_count=len(inventory.label_names),
     )
     dropped = (*copies, *too_small)
-    check_splits(counts, label_names=inventory.label_names, dropped=dropped)
+    boxes = None if options.boxes is None else count_label_boxes(records, inventory)
+    check_splits(counts, boxes, label_names=inventory.label_names, dropped=dropped)
     return DatasetPlan(
         records=records,
         label_names=inventory.label_names,
@@ -137,6 +142,7 @@ def plan_dataset(
         counts=counts,
         fingerprint=_fingerprint(inventory, stated),
         inventory=inventory,
+        boxes=boxes,
     )
 
 
@@ -144,7 +150,7 @@ def plan_dataset(
 
 
 def _without_copies(
-    inventory: Inventory, stated: Mapping[str, str]
+    inventory: Inventory, stated: Mapping[str, str], options: ExampleGenOptions
 ) -> tuple[list[FoundImage], list[Quarantined], list[Dropped]]:
     """One image of each content: a copy in another split would be a leak, one with another label is an error."""
     images = inventory.images
@@ -153,11 +159,13 @@ def _without_copies(
     out: set[int] = set()
     for group in find_duplicates(image.file for image in images):
         labelled = [at for at in group if images[at].label.label is not None]
-        if len({images[at].label.label for at in labelled}) > 1:
+        said = {at: _what_is_learned(images[at], inventory, options) for at in labelled}
+        if len(set(said.values())) > 1:
             out.update(labelled)
             for at in labelled:
-                other = next(images[o] for o in labelled if images[o].label.label != images[at].label.label)
-                detail = f"the same bytes as image {other.record.source_id}, which has another label"
+                other = next(images[o] for o in labelled if said[o] != said[at])
+                what = "another label" if options.boxes is None else "other objects"
+                detail = f"the same bytes as image {other.record.source_id}, which has {what}"
                 quarantined.append(
                     Quarantined("image", images[at].record.source_id, QuarantineReason.CONFLICTING_LABELS, detail)
                 )
@@ -169,6 +177,13 @@ def _without_copies(
                 detail = f"the same bytes as image {images[keep].record.source_id}"
                 dropped.append(Dropped(images[at].record.source_id, DropReason.DUPLICATE, detail))
     return [image for at, image in enumerate(images) if at not in out], quarantined, dropped
+
+
+def _what_is_learned(image: FoundImage, inventory: Inventory, options: ExampleGenOptions) -> Hashable:
+    """Of an image: its label, or the objects that a detector learns."""
+    if options.boxes is None:
+        return image.label.label
+    return tuple(each for each in image.record.annotations if each.category_id in inventory.category_ids)
 
 
 def _without_unlabelled(images: Iterable[FoundImage]) -> tuple[list[FoundImage], list[Dropped]]:
@@ -253,16 +268,27 @@ def count_labels(
     }
 
 
-def check_splits(counts: SplitCounts, *, label_names: Sequence[str], dropped: Iterable[Dropped]) -> None:
+def count_label_boxes(images: Iterable[LabeledImage], inventory: Inventory) -> BoxCounts:
+    """What a detector finds in some of the planned images."""
+    by_split: dict[str, list[ImageRecord]] = {split: [] for split in features.REQUIRED_SPLITS}
+    for image in images:
+        by_split.setdefault(image.split, []).append(image.record)
+    return count_boxes(by_split, inventory.category_ids, inventory.label_names)
+
+
+def check_splits(
+    counts: SplitCounts, boxes: BoxCounts | None, *, label_names: Sequence[str], dropped: Iterable[Dropped]
+) -> None:
     """Refuses a split that nothing can be learned from or measured on.
 
     Args:
       counts: images per split and label (`count_labels`).
+      boxes: of a detector, which needs boxes of every label and no image of the background.
       label_names: by label.
       dropped: images that were left out on purpose, which may be why.
 
     Raises:
-      DataError: a split has no image, or none of a label.
+      DataError: a split has no image, or none of a label, or a detector's no box of one.
     """
     total = sum(map(sum, counts.values()))
     reasons = Counter(str(entry.reason) for entry in dropped)
@@ -274,7 +300,7 @@ def check_splits(counts: SplitCounts, *, label_names: Sequence[str], dropped: It
                 expected="at least one image of each label in every split",
                 hint="add images; where data.splits shares them out, raise its share or set another data.split_seed",
             )
-        if not all(by_label):
+        if boxes is None and not all(by_label):
             tally = ", ".join(f"{name} {count}" for name, count in zip(label_names, by_label, strict=True))
             missing = label_names[by_label.index(0)]
             raise DataError(
@@ -283,6 +309,8 @@ def check_splits(counts: SplitCounts, *, label_names: Sequence[str], dropped: It
                 hint=f"add images of {missing!r}; of a COCO set, data.category and data.label_rule decide the label;"
                 " where data.splits shares them out, another data.split_seed does it differently",
             )
+    if boxes is not None:
+        check_boxes(boxes)
 
 
 def _fingerprint(inventory: Inventory, stated: Mapping[str, str]) -> str:

@@ -20,6 +20,10 @@ class QuarantineReason(enum.StrEnum):
     BAD_SIZE = "bad_size"
     BAD_AREA = "bad_area"
     BAD_BOX = "bad_box"
+    MISSING_BOX = "missing_box"  # this and the next three: of what a detector learns from
+    BOX_NOT_FINITE = "box_not_finite"
+    EMPTY_BOX = "empty_box"
+    BOX_OUTSIDE = "box_outside"
     UNKNOWN_IMAGE = "unknown_image"
     UNKNOWN_CATEGORY = "unknown_category"
     # What the images folder holds.

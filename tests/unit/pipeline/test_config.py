@@ -421,6 +421,7 @@ def test_read_config_detection_without_a_word_takes_the_default_detector(read):
     config = read(MINIMAL, *DETECTION)
     assert config.trainer.detector is not None
     assert config.trainer.best_metric == "ap"
+    assert config.data.boxes is not None
 
 
 @pytest.mark.parametrize(
@@ -429,6 +430,13 @@ def test_read_config_detection_without_a_word_takes_the_default_detector(read):
         (("task=detection",), "gates.float.min_accuracy: has no meaning with task=detection; leave it out"),
         (("gates.int8.min_ap=0.3",), "gates.int8.min_ap: has no meaning with task=classification"),
         (("trainer.detector={}",), "trainer.detector: has no meaning with task=classification"),
+        (("data.boxes={}",), "data.boxes: has no meaning with task=classification"),
+        ((*DETECTION, "data.label_rule=slim"), "data.label_rule: has no meaning with task=detection"),
+        ((*DETECTION, "data.boxes.outside=drop"), "data.boxes.outside: input should be 'clip' or 'quarantine'"),
+        (
+            (*DETECTION, "data.format=image_folder"),
+            "data.format: received image_folder; a detector learns from boxes",
+        ),
         ((*DETECTION, "gates.float={}"), "gates.float.min_ap: missing; pass --set gates.float.min_ap=VALUE or"),
         ((*DETECTION, "trainer.label_smoothing=0.1"), "trainer.label_smoothing: has no meaning for a detector"),
         ((*DETECTION, "trainer.best_by.metric=auc"), "trainer.best_by: expected ap, ap50 or loss, received auc"),
