@@ -7,13 +7,18 @@ From one width and size of a backbone to another, only three things change, and 
     arena, tail     8 bytes an output channel: multiplier and shift
 
 The rest, operators, names and structures, is taken over from the measured one. docs/budget.md says how far off that is:
-bytes of alignment for MobileNet v1, little for v2, which has a sum more at some widths and tensors that leave gaps.
+bytes of alignment for MobileNet v1, little for v2, which has a sum more at some widths and tensors that leave gaps, and
+the structures of the feature maps that a detector of a smaller side has fewer of.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from components.detection.anchors import AnchorMap
+from components.detection.feature_maps import anchor_maps, feature_layers
+from components.detection.options import DetectorNetwork
+from components.errors import ConfigError
 from components.gate_options import DeviceBudget
 from components.trainer.budget import Budget, Estimate
 from components.trainer.job import Architecture
@@ -38,6 +43,16 @@ class _Convolution:
     alive: int
 
 
+@dataclass(frozen=True)
+class _Block:
+    """A block of a backbone, named as in `components.detection.feature_maps`, and the shape of what it gives."""
+
+    name: str
+    layers: tuple[_Convolution, ...]
+    side: int
+    width: int
+
+
 def _aligned(side: int, channels: int) -> int:
     return math.ceil(side * side * channels / _ALIGNMENT) * _ALIGNMENT
 
@@ -52,50 +67,109 @@ def _convolution(
     return after, _Convolution(weights, filters, after * after * weights, alive)
 
 
-def _mobilenet_v1(shape: Architecture) -> Iterator[_Convolution]:
+def _mobilenet_v1(shape: Architecture) -> Iterator[_Block]:
     width = v1.scale_filters(v1.FIRST_FILTERS, shape.alpha)
     side, layer = _convolution(shape.side, shape.channels, width, kernel=3, stride=2)
-    yield layer
-    for wide, stride in v1.BLOCKS:
-        side, layer = _convolution(side, width, width, kernel=3, stride=stride, depthwise=True)
-        yield layer
+    yield _Block("conv1", (layer,), side, width)
+    for number, (wide, stride) in enumerate(v1.BLOCKS, start=1):
+        side, depthwise = _convolution(side, width, width, kernel=3, stride=stride, depthwise=True)
         filters = v1.scale_filters(wide, shape.alpha)
-        yield _convolution(side, width, filters, kernel=1)[1]
+        pointwise = _convolution(side, width, filters, kernel=1)[1]
         width = filters
-    yield _convolution(1, width, shape.label_count, kernel=1)[1]
+        yield _Block(f"block_{number}", (depthwise, pointwise), side, width)
 
 
-def _mobilenet_v2(shape: Architecture) -> Iterator[_Convolution]:
+def _mobilenet_v2(shape: Architecture) -> Iterator[_Block]:
     width = v2.scale_filters(v2.FIRST_FILTERS, shape.alpha)
     side, layer = _convolution(shape.side, shape.channels, width, kernel=3, stride=2)
-    yield layer
-    for block, (wide, stride) in enumerate(v2.BLOCKS):
+    yield _Block("Conv1", (layer,), side, width)
+    for number, (wide, stride) in enumerate(v2.BLOCKS):
+        name = f"block_{number}" if number else "expanded_conv"
         filters = v2.scale_filters(int(wide * shape.alpha), 1.0)
-        expanded = v2.EXPANSION * width if block else width
-        kept = _aligned(side, width) if block and stride == 1 and filters == width else 0
-        if block:
-            yield _convolution(side, width, expanded, kernel=1)[1]
-        side, layer = _convolution(side, expanded, expanded, kernel=3, stride=stride, depthwise=True, kept=kept)
-        yield layer
-        yield _convolution(side, expanded, filters, kernel=1, kept=kept)[1]
+        expanded = v2.EXPANSION * width if number else width
+        kept = _aligned(side, width) if number and stride == 1 and filters == width else 0
+        if number:
+            yield _Block(f"{name}_expand", (_convolution(side, width, expanded, kernel=1)[1],), side, expanded)
+        side, depthwise = _convolution(side, expanded, expanded, kernel=3, stride=stride, depthwise=True, kept=kept)
+        projection = _convolution(side, expanded, filters, kernel=1, kept=kept)[1]
         width = filters
+        yield _Block(name, (depthwise, projection), side, width)
     last = v2.scale_filters(v2.LAST_FILTERS, max(shape.alpha, 1.0))
-    yield _convolution(side, width, last, kernel=1)[1]
-    yield _convolution(1, last, shape.label_count, kernel=1)[1]
+    yield _Block("Conv_1", (_convolution(side, width, last, kernel=1)[1],), side, last)
 
 
-_LAYERS: dict[Backbone, Callable[[Architecture], Iterator[_Convolution]]] = {
+_BACKBONES: dict[Backbone, Callable[[Architecture], Iterator[_Block]]] = {
     "mobilenet_v1": _mobilenet_v1,
     "mobilenet_v2": _mobilenet_v2,
 }
+_SCALES: dict[Backbone, Callable[[int, float], int]] = {
+    "mobilenet_v1": v1.scale_filters,
+    "mobilenet_v2": v2.scale_filters,
+}
+
+
+def _layers(shape: Architecture) -> list[_Convolution]:
+    """The convolutions of a classifier or detector."""
+    blocks = list(_BACKBONES[shape.backbone](shape))
+    if shape.detector is None:
+        head = _convolution(1, blocks[-1].width, shape.label_count, kernel=1)[1]
+        return [*(layer for block in blocks for layer in block.layers), head]
+    names = feature_layers(shape.backbone, shape.detector)
+    blocks = blocks[: [block.name for block in blocks].index(names[-1]) + 1]
+    widths = [block.width for block in blocks if block.name in names]
+    layers = [layer for block in blocks for layer in block.layers]
+    maps = anchor_maps(shape.backbone, shape.side, shape.detector)
+    for number, before in enumerate(maps[len(names) - 1 : -1]):
+        width = widths[-1]
+        if shape.detector.pyramid == "ssd":
+            width, extra = _extra(shape, shape.detector, before.rows, width, number)
+            layers += extra
+        widths.append(width)
+    return layers + _heads(shape, shape.detector, maps, widths)
+
+
+def _extra(
+    shape: Architecture, network: DetectorNetwork, side: int, channels: int, number: int
+) -> tuple[int, list[_Convolution]]:
+    """The width of a further feature map, and the convolutions from the one before it."""
+    filters, widen = network.extra_filters[number], _SCALES[shape.backbone]
+    narrow, width = widen(filters // 2, shape.alpha), widen(filters, shape.alpha)
+    reduce = _convolution(side, channels, narrow, kernel=1)[1]
+    if not network.separable_extras:
+        return width, [reduce, _convolution(side, narrow, width, kernel=3, stride=2)[1]]
+    after, depthwise = _convolution(side, narrow, narrow, kernel=3, stride=2, depthwise=True)
+    return width, [reduce, depthwise, _convolution(after, narrow, width, kernel=1)[1]]
+
+
+def _heads(
+    shape: Architecture, network: DetectorNetwork, maps: Sequence[AnchorMap], widths: Sequence[int]
+) -> list[_Convolution]:
+    """The convolutions from feature maps to boxes and scores; kernels that are shared are counted once."""
+    layers: list[_Convolution] = []
+    common = max(widths, key=list(widths).count)
+    for number, (each, width) in enumerate(zip(maps, widths, strict=True)):
+        channels = width
+        shared: list[_Convolution] = []
+        if network.shares_heads and width != common:
+            layers.append(_convolution(each.rows, width, common, kernel=1)[1])
+            channels = common
+        if network.head_filters is not None:
+            filters = _SCALES[shape.backbone](network.head_filters, shape.alpha)
+            shared.append(_convolution(each.rows, channels, filters, kernel=network.head_kernel)[1])
+            channels = filters
+        for values in (4, shape.label_count - 1):
+            filters = values * len(each.shapes_hw)
+            shared.append(_convolution(each.rows, channels, filters, kernel=network.head_kernel)[1])
+        is_counted = network.shares_heads and number > 0
+        layers += [replace(layer, weights=0) for layer in shared] if is_counted else shared
+    return layers
 
 
 def estimate(budget: Budget, alpha: float, side: int) -> Estimate:
     """The footprint of another width and size of the backbone that was measured."""
     assert budget.arena is not None
-    measured = list(_LAYERS[budget.architecture.backbone](budget.architecture))
-    other = budget.architecture.model_copy(update={"alpha": alpha, "side": side})
-    layers = list(_LAYERS[other.backbone](other))
+    measured = _layers(budget.architecture)
+    layers = _layers(budget.architecture.model_copy(update={"alpha": alpha, "side": side}))
     weights = sum(layer.weights for layer in layers) - sum(layer.weights for layer in measured)
     channels = sum(layer.output_channels for layer in layers) - sum(layer.output_channels for layer in measured)
     head = max(layer.alive for layer in layers) - max(layer.alive for layer in measured)
@@ -116,7 +190,7 @@ def find_alternatives(budget: Budget, limits: DeviceBudget) -> tuple[Estimate, .
     """
     now = budget.architecture
     alphas = [alpha for alpha in sorted(ALPHAS[now.backbone], reverse=True) if alpha < now.alpha]
-    sides = [side for side in SIDES if side < now.side]
+    sides = [side for side in _sides(now) if side < now.side]
     narrower = (estimate(budget, alpha, now.side) for alpha in alphas)
     smaller = (estimate(budget, now.alpha, side) for side in sides)
     found = [next(filter(lambda e: _fits(e, limits), each), None) for each in (smaller, narrower)]
@@ -128,7 +202,21 @@ def find_alternatives(budget: Budget, limits: DeviceBudget) -> tuple[Estimate, .
 
 def find_smallest(budget: Budget) -> Estimate:
     """The narrowest and smallest of the backbone."""
-    return estimate(budget, min(ALPHAS[budget.architecture.backbone]), SIDES[-1])
+    now = budget.architecture
+    return estimate(budget, min(ALPHAS[now.backbone]), min([now.side, *_sides(now)]))
+
+
+def _sides(now: Architecture) -> list[int]:
+    """The largest first; of a detector those alone that its feature maps and stated scales can be built for."""
+    return [side for side in SIDES if now.detector is None or _has_maps(now.backbone, side, now.detector)]
+
+
+def _has_maps(backbone: str, side: int, network: DetectorNetwork) -> bool:
+    try:
+        anchor_maps(backbone, side, network)
+    except ConfigError:
+        return False
+    return True
 
 
 def _fits(found: Estimate, limits: DeviceBudget) -> bool:
