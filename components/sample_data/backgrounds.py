@@ -249,3 +249,4 @@ def _wall_hanging(rng: np.random.Generator, draw: ImageDraw.ImageDraw, width: in
 
 
 PLACES: tuple[Place, ...] = (_field, _street, _shore, _forest, _room, _room, _bricks, _backdrop)
+ROADSIDES: tuple[Place, ...] = (_street, _street, _street, _field, _field, _forest)

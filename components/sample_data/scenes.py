@@ -141,7 +141,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
             _perform(rng, stage, actor)
         objects = stage.objects()
         if _tells(story, objects, size[0] * size[1]):
-            return Scene(_grade(rng, stage.image), objects)
+            return Scene(grade(rng, stage.image), objects)
     raise AssertionError(f"{MAX_ATTEMPTS} scenes in a row did not tell {story}")
 
 
@@ -156,7 +156,8 @@ def _tells(story: Story, objects: tuple[SceneObject, ...], image_px: int) -> boo
             return 0.0 < max(people, default=0.0) <= MAX_SMALL_PERSON_FRACTION
 
 
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number whose logarithm is uniform."""
     return low * math.pow(high / low, float(rng.random()))
 
 
@@ -165,7 +166,7 @@ def _cast(rng: np.random.Generator, story: Story, background: Background) -> lis
     image_px = width * height
     mains = _main_slots(rng, width, image_px)
     extras = [
-        Slot(float(rng.uniform(0.02, 0.98)) * width, image_px * _log_uniform(rng, 0.003, 0.012))
+        Slot(float(rng.uniform(0.02, 0.98)) * width, image_px * log_uniform(rng, 0.003, 0.012))
         for _ in range(int(rng.integers(0, 3)))
     ]
     actors: list[Actor] = []
@@ -197,7 +198,7 @@ def _main_slots(rng: np.random.Generator, width: int, image_px: int) -> list[Slo
     return [
         Slot(
             x=(column + float(rng.uniform(0.15, 0.85))) / count * width,
-            area_px=image_px * _log_uniform(rng, smallest, largest),
+            area_px=image_px * log_uniform(rng, smallest, largest),
             lift=float(rng.uniform(0.05, 0.4)) if rng.random() < 0.15 else 0.0,
         )
         for column in order
@@ -362,7 +363,7 @@ def _lit(rng: np.random.Generator, painted: Image.Image) -> Image.Image:
     return Image.fromarray((pixels * factor >> 8).astype(np.uint8))
 
 
-def _grade(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+def grade(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     """The camera: exposure, contrast, cast, saturation, vignette, blur, noise."""
     exposure, contrast = float(rng.uniform(0.85, 1.35)), float(rng.uniform(0.8, 1.2))
     table: list[int] = []

@@ -1,13 +1,16 @@
-"""The sample set: a small COCO-format set that is drawn, not downloaded.
+"""The sample sets: small COCO-format sets that are drawn, not downloaded.
 
     DIRECTORY/
       images/000000000001.jpg …    JPEG, about 320x240
       instances.json               COCO's `instances` format: info, licenses, images, annotations, categories
 
-People-like figures and about thirty of COCO's other categories stand in varied places and light. About half
-of the images show a person of at least 0.9 % of the image; about one in twenty shows only people too small
-for the label rules. Image `i` of seed `s` is drawn from a generator seeded with (s, i) alone, so that the same
-seed gives the same bytes, in any order and in any number of processes.
+Of `people`, people-like figures and about thirty of COCO's other categories stand in varied places and light. About
+half of the images show a person of at least 0.9 % of the image; about one in twenty shows only people too small for the
+label rules. Of `signs`, up to four traffic signs of five categories stand by roads and in fields, a few of them partly
+hidden; about one image in seven shows none.
+
+Image `i` of seed `s` is drawn from a generator seeded with (s, i) alone, so that the same seed gives the same bytes, in
+any order and in any number of processes.
 """
 
 import io
@@ -29,7 +32,8 @@ import numpy as np
 
 from components.errors import DataError, PipelineError, StorageError
 from components.sample_data.masks import box_xywh_px, polygons, run_lengths
-from components.sample_data.scenes import PERSON, SceneObject, draw_scene
+from components.sample_data.scenes import SceneObject
+from components.sample_data.sets import SETS, SampleSet, SetName
 
 # Raised whenever the same seed draws other bytes.
 GENERATOR = "vww sample-data"
@@ -37,27 +41,6 @@ GENERATOR_VERSION = 1
 
 ANNOTATIONS = "instances.json"
 IMAGES = "images"
-
-# https://github.com/cocodataset/cocoapi: ids 1 to 90 with ten left out; (supercategory, first id, names).
-_COCO_CATEGORIES: tuple[tuple[str, dict[int, str]], ...] = (
-    ("person", {1: "person"}),
-    ("vehicle", {2: "bicycle", 3: "car", 4: "motorcycle", 5: "airplane", 6: "bus", 7: "train", 8: "truck", 9: "boat"}),
-    ("outdoor", {10: "traffic light", 11: "fire hydrant", 13: "stop sign", 14: "parking meter", 15: "bench"}),
-    ("animal", {16: "bird", 17: "cat", 18: "dog", 19: "horse", 20: "sheep", 21: "cow", 22: "elephant", 23: "bear",
-                24: "zebra", 25: "giraffe"}),
-    ("accessory", {27: "backpack", 28: "umbrella", 31: "handbag", 32: "tie", 33: "suitcase"}),
-    ("sports", {34: "frisbee", 35: "skis", 36: "snowboard", 37: "sports ball", 38: "kite", 39: "baseball bat",
-                40: "baseball glove", 41: "skateboard", 42: "surfboard", 43: "tennis racket"}),
-    ("kitchen", {44: "bottle", 46: "wine glass", 47: "cup", 48: "fork", 49: "knife", 50: "spoon", 51: "bowl"}),
-    ("food", {52: "banana", 53: "apple", 54: "sandwich", 55: "orange", 56: "broccoli", 57: "carrot", 58: "hot dog",
-              59: "pizza", 60: "donut", 61: "cake"}),
-    ("furniture", {62: "chair", 63: "couch", 64: "potted plant", 65: "bed", 67: "dining table", 70: "toilet"}),
-    ("electronic", {72: "tv", 73: "laptop", 74: "mouse", 75: "remote", 76: "keyboard", 77: "cell phone"}),
-    ("appliance", {78: "microwave", 79: "oven", 80: "toaster", 81: "sink", 82: "refrigerator"}),
-    ("indoor", {84: "book", 85: "clock", 86: "vase", 87: "scissors", 88: "teddy bear", 89: "hair drier",
-                90: "toothbrush"}),
-)  # fmt: skip
-CATEGORY_IDS = {name: number for _, names in _COCO_CATEGORIES for number, name in names.items()}
 
 
 @dataclass(frozen=True)
@@ -68,14 +51,14 @@ class SampleSummary:
       directory: the folder that holds `images` and `instances.json`.
       images: number of images.
       annotations: number of annotations.
-      images_with_people: images with a person of any size.
-      annotations_per_category: COCO category name to number of annotations, most frequent first.
+      images_with_subject: images with what the set is about, of any size.
+      annotations_per_category: category name to number of annotations, most frequent first.
     """
 
     directory: Path
     images: int
     annotations: int
-    images_with_people: int
+    images_with_subject: int
     annotations_per_category: dict[str, int]
 
 
@@ -93,6 +76,7 @@ def write_sample_data(
     *,
     images: int,
     seed: int,
+    which: SetName = "people",
     on_progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> SampleSummary:
@@ -102,6 +86,7 @@ def write_sample_data(
       directory: must not exist yet, or be empty.
       images: how many, at least 1.
       seed: at least 0; the same seed and number of images give the same bytes.
+      which: of the sets.
       on_progress: called with (images drawn, images) after each one.
       workers: processes that draw; the bytes do not depend on it.
 
@@ -117,7 +102,7 @@ def write_sample_data(
     with _new_folder(directory) as folder:
         (folder / IMAGES).mkdir()
         entries, annotations = [], []
-        for done, drawn in enumerate(_draw_all(images, seed, workers), start=1):
+        for done, drawn in enumerate(_draw_all(which, images, seed, workers), start=1):
             (folder / IMAGES / drawn.entry["file_name"]).write_bytes(drawn.jpeg)
             entries.append(drawn.entry)
             annotations += drawn.annotations
@@ -128,25 +113,25 @@ def write_sample_data(
             raise AssertionError(f"drew {len(entries)} of {images} images")
         for number, annotation in enumerate(annotations, start=1):
             annotation["id"] = number
-        document = {**_header(images, seed), "images": entries, "annotations": annotations}
+        document = {**_header(SETS[which], images, seed), "images": entries, "annotations": annotations}
         (folder / ANNOTATIONS).write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
-    return _summary(directory, entries, annotations)
+    return _summary(SETS[which], directory, entries, annotations)
 
 
 def is_sample_data(directory: Path, *, images: int, seed: int) -> bool:
-    """Whether the folder holds the set that `write_sample_data` would draw now."""
+    """Whether the folder holds the set of people that `write_sample_data` would draw now."""
     try:
         with (Path(directory) / ANNOTATIONS).open(encoding="utf-8") as file:
             info = json.load(file)["info"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(info == _header(images, seed)["info"])
+    return bool(info == _header(SETS["people"], images, seed)["info"])
 
 
-def _header(images: int, seed: int) -> dict[str, Any]:
+def _header(sample_set: SampleSet, images: int, seed: int) -> dict[str, Any]:
     return {
         "info": {
-            "description": "Drawn sample set in COCO format",
+            "description": sample_set.description,
             "contributor": GENERATOR,
             "version": str(GENERATOR_VERSION),
             "images": images,
@@ -155,15 +140,14 @@ def _header(images: int, seed: int) -> dict[str, Any]:
         "licenses": [{"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}],
         "categories": [
             {"supercategory": group, "id": number, "name": name}
-            for group, names in _COCO_CATEGORIES
-            for number, name in names.items()
+            for number, (group, name) in sample_set.categories.items()
         ],
     }
 
 
-def _draw_all(images: int, seed: int, workers: int) -> Iterator[_DrawnImage]:
+def _draw_all(which: SetName, images: int, seed: int, workers: int) -> Iterator[_DrawnImage]:
     """Every image in order of its id."""
-    draw = partial(_draw_image, seed)
+    draw = partial(_draw_image, which, seed)
     ids = range(1, images + 1)
     if workers == 1:
         # Not `yield from map(draw, ids)`: that would take a StopIteration inside `draw` for the end of the set.
@@ -185,9 +169,9 @@ def _draw_all(images: int, seed: int, workers: int) -> Iterator[_DrawnImage]:
             pool.shutdown(cancel_futures=True)
 
 
-def _draw_image(seed: int, image_id: int) -> _DrawnImage:
+def _draw_image(which: SetName, seed: int, image_id: int) -> _DrawnImage:
     rng = np.random.default_rng((seed, image_id))
-    scene = draw_scene(rng)
+    scene = SETS[which].draw(rng)
     buffer = io.BytesIO()
     scene.image.save(buffer, "JPEG", quality=int(rng.integers(78, 94)))
     width, height = scene.image.size
@@ -198,14 +182,16 @@ def _draw_image(seed: int, image_id: int) -> _DrawnImage:
         "height": height,
         "license": 1,
     }
-    return _DrawnImage(buffer.getvalue(), entry, [_annotation(image_id, o) for o in scene.objects])
+    return _DrawnImage(
+        buffer.getvalue(), entry, [_annotation(image_id, o, SETS[which].ids[o.category]) for o in scene.objects]
+    )
 
 
-def _annotation(image_id: int, drawn: SceneObject) -> dict[str, Any]:
+def _annotation(image_id: int, drawn: SceneObject, category_id: int) -> dict[str, Any]:
     return {
         "id": 0,
         "image_id": image_id,
-        "category_id": CATEGORY_IDS[drawn.category],
+        "category_id": category_id,
         "segmentation": run_lengths(drawn.mask) if drawn.is_crowd else polygons(drawn.mask),
         "area": int(np.count_nonzero(drawn.mask)),
         "bbox": box_xywh_px(drawn.mask),
@@ -213,11 +199,13 @@ def _annotation(image_id: int, drawn: SceneObject) -> dict[str, Any]:
     }
 
 
-def _summary(directory: Path, entries: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> SampleSummary:
-    names = {number: name for name, number in CATEGORY_IDS.items()}
+def _summary(
+    sample_set: SampleSet, directory: Path, entries: list[dict[str, Any]], annotations: list[dict[str, Any]]
+) -> SampleSummary:
+    names = {number: name for name, number in sample_set.ids.items()}
     per_category = Counter(names[a["category_id"]] for a in annotations)
-    with_people = {a["image_id"] for a in annotations if a["category_id"] == CATEGORY_IDS[PERSON]}
-    return SampleSummary(directory, len(entries), len(annotations), len(with_people), dict(per_category.most_common()))
+    shown = {a["image_id"] for a in annotations if names[a["category_id"]] in sample_set.subjects}
+    return SampleSummary(directory, len(entries), len(annotations), len(shown), dict(per_category.most_common()))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,8 +19,12 @@ def sample_data(
     images: Annotated[int, typer.Option(min=1, help="How many images to draw.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+    which: Annotated[
+        Literal["people", "signs"],
+        typer.Option("--set", help="People-like figures among other things, or traffic signs of five categories."),
+    ] = "people",
 ) -> None:
-    """Draw a COCO-format set: people-like figures among other things."""
+    """Draw a COCO-format set: people-like figures, or traffic signs, among other things."""
     from components.sample_data.writer import write_sample_data
     from pipeline.console import RunView
 
@@ -30,11 +34,12 @@ def sample_data(
             directory,
             images=images,
             seed=seed,
+            which=which,
             workers=workers,
             on_progress=lambda done, total: view.advance(done, total, "images"),
         )
         view.finish(
-            f"{summary.images:,} images, {summary.images_with_people:,} with people, {summary.annotations:,} objects"
+            f"{summary.images:,} images, {summary.images_with_subject:,} with {which}, {summary.annotations:,} objects"
         )
     typer.echo(str(directory))
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import zlib
 from pathlib import Path
@@ -8,9 +9,11 @@ from PIL import Image, ImageDraw
 
 from components.errors import DataError, StorageError
 from components.sample_data import masks, objects, scenes, writer
-from components.sample_data.writer import CATEGORY_IDS, is_sample_data, write_sample_data
+from components.sample_data.sets import SETS
+from components.sample_data.writer import is_sample_data, write_sample_data
 
 MIN_AREA_FRACTION = 0.005  # the `slim` rule
+CATEGORY_IDS = SETS["people"].ids
 PERSON = CATEGORY_IDS["person"]
 IMAGES = 300
 
@@ -97,7 +100,7 @@ def test_write_sample_data_summary_counts_what_was_written(tmp_path):
     assert (summary.images, summary.annotations) == (len(document["images"]), len(document["annotations"]))
     assert sum(summary.annotations_per_category.values()) == summary.annotations
     people = {a["image_id"] for a in document["annotations"] if a["category_id"] == PERSON}
-    assert summary.images_with_people == len(people)
+    assert summary.images_with_subject == len(people)
 
 
 @pytest.mark.parametrize("wrong", [{"images": 0}, {"images": -3}, {"seed": -1}, {"workers": 0}])
@@ -153,7 +156,7 @@ def test_write_sample_data_stop_iteration_while_drawing_is_no_shorter_set(tmp_pa
     def stop(rng):
         raise StopIteration
 
-    monkeypatch.setattr(writer, "draw_scene", stop)
+    monkeypatch.setitem(SETS, "people", dataclasses.replace(SETS["people"], draw=stop))
     with pytest.raises((RuntimeError, AssertionError)):
         write_sample_data(tmp_path / "set", images=4, seed=0)
     assert not any(tmp_path.iterdir())
