@@ -17,6 +17,7 @@ from components.trainer.budget import BudgetJob
 from pipeline.child import Task
 from pipeline.evaluation.report import EvaluationRequest, LayersRequest
 from pipeline.events import Answered, Failed
+from pipeline.prediction.records import PredictionRequest
 from pipeline.report.preview import PreviewRequest
 from pipeline.worker import Events, die_with_parent
 
@@ -45,6 +46,12 @@ def _layers(request: str) -> Options:
     return compare_layers(LayersRequest.from_json(request))
 
 
+def _predict(request: str) -> Options:
+    from pipeline.prediction.predict import predict
+
+    return predict(PredictionRequest.from_json(request))
+
+
 def _rebuild(request: str) -> Options:
     from components.pusher.rebuild import rebuild_release
 
@@ -56,6 +63,7 @@ TASKS: dict[Task, Callable[[str], Options]] = {
     "budget": _budget,
     "evaluate": _evaluate,
     "layers": _layers,
+    "predict": _predict,
     "rebuild": _rebuild,
 }
 

@@ -13,6 +13,7 @@ from components.errors import VwwError
 from pipeline.commands.augment import augment
 from pipeline.commands.data import data, download_coco, labels, sample_data
 from pipeline.commands.models import budget, evaluate, inspect, slim, tensorboard
+from pipeline.commands.predict import predict
 from pipeline.commands.releases import releases
 from pipeline.commands.run import demo, run
 from pipeline.commands.sweep import sweep
@@ -57,6 +58,7 @@ app.command()(inspect)
 app.command()(whence)
 app.command()(slim)
 app.command()(evaluate)
+app.command()(predict)
 app.command()(tensorboard)
 app.add_typer(labels, name="labels")
 app.add_typer(data, name="data")

@@ -18,22 +18,21 @@ import numpy.typing as npt
 
 from components import features
 from components.errors import ModelError
-from components.pusher.channels import Channel
-from components.pusher.promotion import resolve
-from components.pusher.release import CHANNELS_NAME, MANIFEST_NAME
-from components.pusher.stores import GCS_SCHEME, open_store
 from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.metrics import dequantize
 from components.quantization.reference import run_reference
 from components.quantization.tflm import run_under_tflm
 from components.trainer.options import InputRange
 from pipeline.evaluation.feeding import feed, image_shape, scale_pixels
+from pipeline.evaluation.released import find_release, is_release_folder, release_folder
+from pipeline.evaluation.report import Runtime
 
 Rasters = npt.NDArray[np.uint8]
 Answers = npt.NDArray[np.float64]
 
 _BATCH = 64
 _TFLM_START_S, _TFLM_IMAGE_S = 60.0, 2.0
+_RUNTIMES = {"tflm": "TFLite Micro", "litert": "the reference kernels"}
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,11 @@ def open_classifier(what: str, input_range: InputRange) -> Classifier:
     path = Path(what)
     for folder in (path, path / "Format-Serving"):
         if (folder / "saved_model.pb").exists():
-            return _of_saved_model(folder, input_range)
-    is_channel = path.name in list(Channel) and (path.parent / CHANNELS_NAME).exists()
-    if what.startswith(GCS_SCHEME) or (path / MANIFEST_NAME).exists() or is_channel:
+            return of_saved_model(folder, input_range)
+    if is_release_folder(what):
         return _of_release(what)
     if path.suffix == ".tflite" and path.is_file():
-        return _of_flatbuffer(path.read_bytes(), path.name, input_range)
+        return of_flatbuffer(path.read_bytes(), path.name, input_range)
     if path.suffix == ".npz" and path.is_file():
         return _of_checkpoint(path)
     if (path / "checkpoint.npz").exists():
@@ -118,38 +116,39 @@ def probabilities(answers: Answers) -> Answers:
 
 
 def _of_release(what: str) -> Classifier:
-    parts = what.rstrip("/").rsplit("/", 2)
-    if len(parts) < 3:
-        uri, model, version = str(Path(what).resolve().parents[1]), *Path(what).resolve().parts[-2:]
-    else:
-        uri, model, version = parts
-    store = open_store(uri)
-    version = resolve(store, model, version)
-    manifest = store.read_manifest(model, version)
-    name = manifest.golden.flatbuffer  # the one that ships
-    content = store.read_file(model, version, name)
-    return _of_flatbuffer(content, f"{name} of release {model} {version}", "-1..1")
+    with release_folder(find_release(what, "")) as (folder, manifest):
+        name = manifest.golden.flatbuffer  # the one that ships
+        content = (folder / name).read_bytes()
+    return of_flatbuffer(content, f"{name} of release {manifest.model} {manifest.version}", "-1..1")
 
 
-def _of_flatbuffer(content: bytes, name: str, input_range: InputRange) -> Classifier:
+def of_flatbuffer(content: bytes, name: str, input_range: InputRange, runtime: Runtime | None = None) -> Classifier:
+    """A classifier of a .tflite file.
+
+    Args:
+      content: the file.
+      name: of it, for a person.
+      input_range: black..white of a float input that was trained elsewhere.
+      runtime: `tflm` for TFLite Micro, `litert` for the reference kernels; None for these, or TFLite Micro for a file
+        that only it takes, such as a slimmed one.
+
+    Raises:
+      ModelError: if it cannot be fed images, or not be run.
+    """
     report = inspect_flatbuffer(content)
     source, output = report.inputs[0], report.outputs[0]
     shape = image_shape(source.shape, name)
-    interpreter, run = _find_interpreter(content, np.zeros((1, *shape), source.dtype))
+    runtime = runtime or _find_runtime(content, np.zeros((1, *shape), source.dtype))
+    run = under_tflm if runtime == "tflm" else run_reference
 
     def answer(rasters: Rasters) -> Answers:
-        codes = run(feed(rasters, source, input_range))
+        (codes,) = run(content, feed(rasters, source, input_range))
         return np.asarray(dequantize(codes, output).reshape(len(codes), -1), np.float64)
 
-    return Classifier(f"{name}, {source.dtype} under {interpreter}", shape, answer)
+    return Classifier(f"{name}, {source.dtype} under {_RUNTIMES[runtime]}", shape, answer)
 
 
-def _find_interpreter(content: bytes, image: npt.NDArray[Any]) -> tuple[str, Callable[[npt.NDArray[Any]], Any]]:
-    """The reference kernels, or TFLite Micro for a file that only it takes, such as a slimmed one.
-
-    Raises:
-      ModelError: if neither can run the file.
-    """
+def _find_runtime(content: bytes, image: npt.NDArray[Any]) -> Runtime:
     try:
         run_reference(content, image)
     except ModelError as error:
@@ -159,18 +158,28 @@ def _find_interpreter(content: bytes, image: npt.NDArray[Any]) -> tuple[str, Cal
                 f"neither the reference interpreter nor TFLite Micro runs the file: {error.message}; {tried.failure}",
                 expected="a model of operators that one of them has",
             ) from error
-        return "TFLite Micro (LiteRT refuses the file)", lambda images: _under_tflm(content, images)
-    return "the reference kernels", lambda images: run_reference(content, images)[0]
+        return "tflm"
+    return "litert"
 
 
-def _under_tflm(content: bytes, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def under_tflm(content: bytes, images: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+    """What TFLite Micro answers; see `run_under_tflm`.
+
+    Raises:
+      ModelError: if it stopped, too.
+    """
     run = run_under_tflm(content, images, time_limit_s=_TFLM_START_S + _TFLM_IMAGE_S * len(images))
     if run.outputs is None:
         raise ModelError(f"TFLite Micro stopped: {run.failure}", expected=f"answers to {len(images):,} images")
-    return run.outputs[0]
+    return run.outputs
 
 
-def _of_saved_model(folder: Path, input_range: InputRange) -> Classifier:
+def of_saved_model(folder: Path, input_range: InputRange) -> Classifier:
+    """A classifier of a SavedModel with the pixels signature, or one that takes float images.
+
+    Raises:
+      ModelError: if it has neither.
+    """
     import tensorflow as tf
 
     model: Any = tf.saved_model.load(str(folder))

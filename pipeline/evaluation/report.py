@@ -6,6 +6,8 @@ from components.options import Options
 from components.trainer.options import InputRange
 from pipeline.config import RunConfig
 
+Runtime = Literal["tflm", "litert"]  # TFLite Micro; LiteRT with its reference kernels
+
 
 class EvaluationRequest(Options):
     """What to judge, on what.
