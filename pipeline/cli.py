@@ -15,7 +15,7 @@ from pipeline.commands.data import data, download_coco, labels, sample_data
 from pipeline.commands.models import budget, evaluate, inspect, slim, tensorboard
 from pipeline.commands.predict import predict
 from pipeline.commands.releases import releases
-from pipeline.commands.run import demo, run
+from pipeline.commands.run import demo, report, run
 from pipeline.commands.sweep import sweep
 from pipeline.commands.whence import whence
 
@@ -50,6 +50,7 @@ def _root(
 
 app.command()(demo)
 app.command()(run)
+app.command()(report)
 app.command()(sweep)
 app.command("sample-data")(sample_data)
 app.command("download-coco")(download_coco)

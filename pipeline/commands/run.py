@@ -1,13 +1,13 @@
-"""`vww demo` and `vww run`: from images to a release, or to a refusal."""
+"""`vww demo` and `vww run`: from images to a release, or to a refusal; `vww report`: the page of what became of it."""
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from components.errors import GateError
+from components.errors import GateError, StorageError
 from pipeline.commands.arguments import ConfigFile, Overrides
 
 if TYPE_CHECKING:
@@ -72,5 +72,33 @@ def conclude(config: "RunConfig", outcome: "Outcome") -> None:
     from pipeline.show import print_outcome
 
     print_outcome(config, outcome, command=sys.argv[0])
+    _write_page(config)
     if outcome.publication is None:
         raise typer.Exit(GateError.exit_code)
+
+
+def _write_page(config: "RunConfig") -> None:
+    """The run's page; a disk that is full by now takes nothing back of what was released or refused."""
+    from pipeline.report.run_page import REPORT_FILE, find_outcome, write_run_page
+
+    root = Path(config.run.root)
+    try:
+        write_run_page(config.name, find_outcome(root), root / REPORT_FILE)
+    except StorageError as error:
+        typer.echo(f"no report was written: {error.message}", err=True)
+    else:
+        sys.stdout.write(f"Report: {root / REPORT_FILE}\n")
+
+
+def report(
+    run_root: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder: run.root, such as runs/demo.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where the page goes; RUN/report.html if left out.")
+    ] = None,
+) -> None:
+    """Write the newest outcome of RUN as one HTML page: verdict, gates, figures, confusion, pictures."""
+    from pipeline.report.run_page import REPORT_FILE, find_outcome, write_run_page
+
+    path = run_root / REPORT_FILE if output is None else output
+    write_run_page(run_root.absolute().name, find_outcome(run_root), path)
+    typer.echo(str(path))
