@@ -138,8 +138,8 @@ class DecoderOptions(Options):
       max_iou: of two detections of one label, above which the one with the lower score goes.
       max_candidates: anchors that are looked at for each label, the best by score.
       max_detections: of one image, the best by score.
-      postprocess_op: whether the portable flatbuffer ends in TFLite_Detection_PostProcess, for phones; the C bundle
-        decodes by itself.
+      postprocess_op: whether the release has one more flatbuffer, `<c_name>_postprocess.tflite`, that ends in
+        TFLite_Detection_PostProcess, for phones; the C bundle decodes by itself.
     """
 
     min_score: float = Field(default=0.02, gt=0, lt=1)
@@ -147,3 +147,9 @@ class DecoderOptions(Options):
     max_candidates: int = Field(default=100, ge=1, le=1000)
     max_detections: int = Field(default=100, ge=1, le=1000)
     postprocess_op: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.postprocess_op and self.max_iou == 0:
+            raise ValueError("max_iou: expected above 0 with postprocess_op, whose operator takes no other")
+        return self

@@ -74,6 +74,20 @@ def test_measure_layers_of_a_float_model_as_the_int8_one_is_refused(float_twin, 
         measure_layers(float_twin, float_twin, images, images, time_limit_s=LIMIT_S)
 
 
+@pytest.mark.parametrize("signature", ["pixels", "per_map"])
+def test_measure_layers_of_a_detector_holds_both_kinds_of_heads(
+    detector, detector_saved_model, detector_rasters, signature
+):
+    twin = convert_float(detector_saved_model, signature)
+    images = pixels.normalize(detector_rasters.astype(np.float32))
+    codes = pixels.quantize(detector_rasters)
+    slim = slim_flatbuffer(detector(signature)).flatbuffer
+    report = measure_layers(slim, twin, codes, images, time_limit_s=LIMIT_S)
+    heads = [layer for layer in report.layers if layer.op == "CONV_2D" and layer.output_shape[3] in (6, 12)]
+    assert {layer.output_shape for layer in heads} == {(1, s, s, columns) for s in (4, 2) for columns in (6, 12)}
+    assert all(layer.snr_db > 20 for layer in report.layers)
+
+
 def test_worst_is_what_adds_most_noise_and_never_what_takes_some_away():
     def layer(index, noise, added):
         return LayerLoss(

@@ -1,0 +1,10 @@
+import pytest
+from pydantic import ValidationError
+
+from components.detection.options import DecoderOptions
+
+
+def test_decoder_options_postprocess_op_takes_no_overlap_of_0():
+    assert DecoderOptions(max_iou=0).max_iou == 0
+    with pytest.raises(ValidationError, match="max_iou: expected above 0 with postprocess_op"):
+        DecoderOptions(max_iou=0, postprocess_op=True)
