@@ -13,7 +13,7 @@ from components.quantization.records import LayerLoss
 from components.transformed_examples import read_rasters
 from components.verdicts import Gate
 
-_ASK_THE_ANSWERS = ("gates.int8.min_", "gates.int8.max_accuracy_drop")
+_ASK_THE_ANSWERS = ("gates.int8.min_", "gates.int8.max_accuracy_drop", "gates.int8.max_ap_drop")
 _IMAGES = 64
 _NAMED = 3
 
