@@ -21,6 +21,7 @@ from components.pusher.gate_reach import check_gates, check_golden, check_operat
 from components.pusher.outcome import Outcome
 from components.pusher.stores import open_store
 from components.trainer.weights_file import fingerprint_weights
+from pipeline.anchors import check_anchors
 from pipeline.code_version import code_version
 from pipeline.config import RunConfig
 from pipeline.console import RunView
@@ -52,6 +53,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
     initial_weights_sha256 = fingerprint_weights(config.trainer, config.transform.side)
     plan = look_at_data(config, view)
     check_plan(config, plan)
+    look_at_anchors(config, plan, view)
     request = RunRequest(
         config=config,
         run_id=worker.run_id,
@@ -72,6 +74,8 @@ def check_plan(config: RunConfig, plan: DatasetPlan) -> None:
       ConfigError: naming it.
     """
     eval_images = dict(zip(plan.label_names, plan.counts[EVAL], strict=True))
+    if plan.boxes is not None:  # an image that counts as one label's may show others too
+        eval_images = {label: images for label, images in eval_images.items() if images}
     check_gates(config.gates, eval_images)
     check_operating_point(config.release.max_false_alarm_rate, plan.positive, eval_images)
     index_names(plan.label_names, plan.positive)  # raises what would otherwise be raised after training
@@ -110,6 +114,17 @@ def look_at_data(config: RunConfig, view: RunView) -> DatasetPlan:
     plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images looked at"))
     view.finish(describe_plan(plan, config.transform.max_boxes))
     return plan
+
+
+def look_at_anchors(config: RunConfig, plan: DatasetPlan, view: RunView) -> None:
+    """How a detector's anchors fit the boxes, shown as a step; a classifier has none.
+
+    Raises:
+      ConfigError: if none fits any.
+    """
+    if config.trainer.detector is not None:
+        view.start("anchors         ")
+        view.finish(check_anchors(config, config.trainer.detector, plan))
 
 
 def run_request(request: RunRequest, view: RunView, worker: "Worker") -> Outcome:

@@ -15,6 +15,7 @@ _KEY = "trainer.detector"
 # Fewer, and a map says nothing about where something is. It makes 33 pixels the least side of the published layers, as
 # in tensorflow/models, research/object_detection/models/ssd_mobilenet_v1_feature_extractor.py.
 MIN_CELLS = 2
+_MIN_STRIDE = 8  # below, a map has four times as many anchors again, and more than a microcontroller decodes in time
 
 
 def _v1_strides() -> dict[str, int]:
@@ -76,6 +77,24 @@ def feature_layers(backbone: str, network: DetectorNetwork) -> tuple[str, ...]:
             hint=f"leave it out for {_PUBLISHED[backbone][0]}",
         )
     return layers
+
+
+def finer_layers(backbone: str, network: DetectorNetwork) -> tuple[tuple[str, ...], ...]:
+    """Feature layers with more cells than a network's own, down to 8 pixels between two cells.
+
+    Each choice has one block more, in front, of half the stride; or, of `ppn`, that block in the place of the one.
+
+    Raises:
+      ConfigError: as `feature_layers`.
+    """
+    strides = _STRIDES[backbone]
+    layers = feature_layers(backbone, network)
+    found = []
+    while (stride := strides[layers[0]] // 2) >= _MIN_STRIDE:
+        deepest = [layer for layer, own in strides.items() if own == stride][-1]
+        layers = (deepest,) if network.pyramid == "ppn" else (deepest, *layers)
+        found.append(layers)
+    return tuple(found)
 
 
 def feature_map_sides(backbone: str, side: int, network: DetectorNetwork) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Boxes that a detector learns from: judged one by one as the annotations file has them, and as one table of all."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -83,12 +83,16 @@ class BoxTable:
       labels: int64 [n], 1...labels-1.
       crowds: bool [n], whether it is around many.
       boxes_yxyx: float64 [n, 4], ymin, xmin, ymax, xmax in 0...1.
+      area_fractions: float64 [n], of their masks, as COCO states them, in the image.
+      areas_px: float64 [n], the same in square pixels.
     """
 
     images: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     crowds: npt.NDArray[np.bool_]
     boxes_yxyx: npt.NDArray[np.float64]
+    area_fractions: npt.NDArray[np.float64]
+    areas_px: npt.NDArray[np.float64]
 
     @classmethod
     def of(cls, records: Iterable[ImageRecord], category_labels: Mapping[int, int]) -> "BoxTable":
@@ -110,4 +114,11 @@ class BoxTable:
         sizes = np.array([_size_of(record) for record in listed], np.float64).reshape(-1, 2)[images]
         low, extent = rows["xywh"][:, :2] / sizes, rows["xywh"][:, 2:] / sizes
         xyxy = np.concatenate([low, np.minimum(low + extent, 1.0)], axis=1)
-        return cls(images, labels[kept], rows["is_crowd"].astype(np.bool_), xyxy[:, [1, 0, 3, 2]])
+        areas = rows["area"].astype(np.float64)
+        fractions = areas / sizes.prod(axis=1)
+        return cls(images, labels[kept], rows["is_crowd"].astype(np.bool_), xyxy[:, [1, 0, 3, 2]], fractions, areas)
+
+    def without_crowds(self) -> "BoxTable":
+        """The boxes around one object each."""
+        kept = ~self.crowds
+        return BoxTable(*(getattr(self, field.name)[kept] for field in fields(self)))

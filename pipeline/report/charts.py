@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.report.findings import Histogram, Series
+from pipeline.report.histograms import Histogram, Series
 
 MAX_PANELS = 6  # beyond that, all labels in one
 
@@ -107,6 +107,7 @@ def draw_histogram(
     as_shares: bool,
     marks: Sequence[tuple[float, str]] = (),
     notes: Sequence[str] = (),
+    noun: str = "image",
 ) -> Chart:
     """A chart of one histogram.
 
@@ -118,6 +119,7 @@ def draw_histogram(
       as_shares: whether bars are shares of their label's images rather than numbers of images.
       marks: values to be marked, and their text.
       notes: what stands behind each series' title, if anything.
+      noun: what is counted.
     """
     series = _shown_series(histogram)
     scale = _Scale(histogram.edges, axis, _LEFT + 1, WIDTH - _RIGHT)
@@ -131,8 +133,8 @@ def draw_histogram(
     panels = []
     for number, (one, own, note) in enumerate(zip(series, heights, noted, strict=True)):
         floor = top + _TITLE + _PANEL
-        heading = f"{_shorten(one.label)}: {_images(sum(one.counts))}{', ' if note else ''}{note}"
-        bars = _draw_bars(one, [height / highest for height in own], bins, floor)
+        heading = f"{_shorten(one.label)}: {_plural(sum(one.counts), noun)}{', ' if note else ''}{note}"
+        bars = _draw_bars(one, [height / highest for height in own], bins, floor, noun)
         panels.append(Panel(heading, top + _TITLE, floor, number, bars))
         top = floor + _GAP
     return Chart(
@@ -145,7 +147,7 @@ def draw_histogram(
         left=_LEFT,
         right=WIDTH - _RIGHT,
         x_label=axis.label,
-        y_label="share of images" if as_shares else "images",
+        y_label=f"share of {_plural_of(noun)}" if as_shares else _plural_of(noun),
         x_ticks=tuple(Tick(scale.at(value), axis.show(value)) for value in axis.ticks),
         y_max=f"{100 * highest:.0f} %" if as_shares else f"{highest:,.0f}",
         panels=tuple(panels),
@@ -156,7 +158,7 @@ def draw_histogram(
 
 
 def _draw_bars(
-    series: Series, heights: Sequence[float], bins: Sequence[tuple[str, float, float]], floor: float
+    series: Series, heights: Sequence[float], bins: Sequence[tuple[str, float, float]], floor: float, noun: str
 ) -> tuple[Bar, ...]:
     """The bars of the bins that hold anything.
 
@@ -165,12 +167,13 @@ def _draw_bars(
       heights: parts of the panel's height.
       bins: each one's words, left and right.
       floor: of the panel.
+      noun: what is counted.
     """
     bars = []
     for count, height, (words, left, right) in zip(series.counts, heights, bins, strict=True):
         if count:
             tall = max(1.0, _PANEL * height)
-            bars.append(Bar(left + 0.5, floor - tall, right - left - 1, tall, f"{words}: {_images(count)}"))
+            bars.append(Bar(left + 0.5, floor - tall, right - left - 1, tall, f"{words}: {_plural(count, noun)}"))
     return tuple(bars)
 
 
@@ -190,8 +193,12 @@ def _shorten(name: str) -> str:
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
-def _images(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun if count == 1 else _plural_of(noun)}"
+
+
+def _plural_of(noun: str) -> str:
+    return f"{noun}es" if noun.endswith("x") else f"{noun}s"
 
 
 def _bin(histogram: Histogram, place: int, axis: Axis) -> str:

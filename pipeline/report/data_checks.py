@@ -3,11 +3,13 @@
 The thresholds are rules of thumb, each with its reason; they warn and never refuse.
 """
 
+import shlex
 from collections.abc import Iterator
 
 from components import features
 from components.example_gen.quarantine import DropReason
 from components.intervals import wilson_interval
+from pipeline.report.box_findings import TINY_PX, BoxFindings
 from pipeline.report.findings import Check, CheckVerdict, Cue, CueFindings, DataReport, Kind
 
 # Balance. Of two labels that is a tenth: a model that never says the rarer one is then 90 % right, and accuracy, which
@@ -20,6 +22,16 @@ MIN_TRAIN_IMAGES = 1_000
 # At 80 % accuracy, about what the recipe reaches on COCO, 400 images give a 95 % interval of +-4 points.
 MIN_EVAL_IMAGES = 400
 ASSUMED_ACCURACY = 0.8
+
+# Boxes. A detector learns each by itself: as many as there are images where one image has one object.
+MIN_TRAIN_BOXES = 1_000
+# A box that no anchor matches is learned from the one that fits it best alone: fewer positives, and of larger offsets
+# than the others. Of SSD's published anchors at 300x300, 54 % of coco128's boxes are such, and small objects are what
+# that network is known to miss.
+MAX_UNMATCHED_SHARE = 0.3
+# Below 8 pixels a side there is hardly a shape to see; the finest map of the published layers has 16 pixels a cell.
+MAX_TINY_SHARE = 0.1
+MAX_NOT_LEARNED_SHARE = 0.01
 
 # Labels. At 640x480, slim's threshold is an object of 39x39 pixels; an outline two pixels off changes its area by a
 # fifth, and with that the label. Labels that are a matter of taste in one image of twenty cap what can be measured.
@@ -43,11 +55,9 @@ MAX_CUE_AUC = 0.65
 
 def check_data(report: DataReport) -> tuple[Check, ...]:
     """Every check that a report has the findings for; a set without annotated objects has fewer."""
-    return tuple(
-        check
-        for group in (_check_size, _check_labels, _check_diversity, _check_what_is_seen, _check_shortcuts, _check_bad)
-        for check in group(report)
-    )
+    size = _check_size if report.boxes is None else _check_boxes
+    groups = (size, _check_labels, _check_diversity, _check_what_is_seen, _check_shortcuts, _check_bad)
+    return tuple(check for group in groups for check in group(report))
 
 
 def percent(share: float) -> str:
@@ -117,6 +127,63 @@ def _check_size(report: DataReport) -> Iterator[Check]:
         f" {percent(low)} to {percent(high)} (95 % interval).",
         advice="Raise data.splits.eval or add images; until then, differences within that interval say nothing.",
     )
+
+
+def _check_boxes(report: DataReport) -> Iterator[Check]:
+    found = report.boxes
+    assert found is not None
+    train = found.counts[features.TRAIN]
+    rarest = min(train, key=lambda label: train[label])
+    yield _at_least(
+        "train_boxes",
+        train[rarest],
+        MIN_TRAIN_BOXES,
+        shown=f"{train[rarest]:,} ({rarest})",
+        wanted=f"{MIN_TRAIN_BOXES:,}",
+        about="Boxes of the rarest label in train, crowds aside.",
+        advice="Collect more, or start from weights that have seen such objects (trainer.initial_weights).",
+    )
+    images = sum(report.counts[features.EVAL].values())
+    yield _at_least(
+        "eval_images",
+        images,
+        MIN_EVAL_IMAGES,
+        shown=f"{images:,}",
+        wanted=f"{MIN_EVAL_IMAGES:,}",
+        about="Images that AP is measured on; of fewer, its 95 % interval is wide.",
+        advice="Raise data.splits.eval or add images; until then, small differences of AP say nothing.",
+    )
+    yield _at_most_share(
+        "unmatched_boxes",
+        found.unmatched,
+        found.boxes,
+        MAX_UNMATCHED_SHARE,
+        about=f"Train boxes that no anchor reaches an IoU of {found.match_iou:g} with; they are learned worst.",
+        advice=_advise_anchors(found),
+    )
+    yield _at_most_share(
+        "tiny_boxes",
+        found.tiny,
+        found.boxes,
+        MAX_TINY_SHARE,
+        about=f"Train boxes with a side below {TINY_PX} pixels of the model's input of {report.side}.",
+        advice="Raise transform.side, have the camera nearer, or leave them out of what is asked.",
+    )
+    yield _at_most_share(
+        "boxes_beyond_max",
+        found.not_learned,
+        found.boxes + found.crowds[features.TRAIN],
+        MAX_NOT_LEARNED_SHARE,
+        about=f"Boxes beyond the {found.max_boxes} largest of their train image, which are not learned.",
+        advice="Raise transform.max_boxes.",
+    )
+
+
+def _advise_anchors(found: BoxFindings) -> str:
+    if found.proposal is None:
+        return "No anchors were found that fit better: raise transform.side."
+    settings = " ".join(f"--set {shlex.quote(setting)}" for setting in found.proposal.settings)
+    return f"Try {settings}; where objects are tiny, raise transform.side too."
 
 
 def _check_labels(report: DataReport) -> Iterator[Check]:

@@ -3,12 +3,14 @@
 import base64
 import functools
 import io
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
+from pipeline.report.box_findings import BoxFindings
 from pipeline.report.charts import WIDTH, Axis, Chart, draw_histogram
 from pipeline.report.contact_sheet import read_small
 from pipeline.report.data_checks import percent
@@ -57,6 +59,7 @@ def render_page(report: DataReport) -> str:
         objects_chart=None
         if report.objects is None or report.rule is None
         else _draw_objects(report.objects, report.rule),
+        boxes_chart=None if report.boxes is None else _draw_boxes(report.boxes),
         groups=[_show_group(group, upright) for group in report.near_duplicates.listed[:MAX_SHOWN_GROUPS]],
         sheets={
             label: [found for image in images if (found := _thumbnail(image, upright)) is not None]
@@ -69,7 +72,7 @@ def render_page(report: DataReport) -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    return load_template(_TEMPLATE, {"percent": percent, "area": show_area})
+    return load_template(_TEMPLATE, {"percent": percent, "area": show_area, "quote": shlex.quote})
 
 
 def _show_group(group: LookAlikeGroup, upright: bool) -> ShownGroup:
@@ -153,4 +156,20 @@ def _draw_objects(objects: ObjectSizes, rule: Rule) -> Chart:
         if rule.min_area_fraction > 0
         else [],
         notes=[f"and {objects.without_object[series.label]:,} without any" for series in objects.histogram.series],
+    )
+
+
+_IOU_AXIS = Axis("best IoU with any anchor", (0, 0.25, 0.5, 0.75, 1), lambda value: f"{value:.3g}", is_log=False)
+
+
+def _draw_boxes(found: BoxFindings) -> Chart:
+    return draw_histogram(
+        "chart-anchors",
+        "How well the anchors fit",
+        found.histogram,
+        _IOU_AXIS,
+        as_shares=True,
+        marks=[(found.match_iou, f"matched from {found.match_iou:g}")],
+        notes=[f"mean {row.mean_best_iou:.2f}" for row in found.by_label],
+        noun="box",
     )

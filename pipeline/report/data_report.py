@@ -19,6 +19,7 @@ from components.example_gen.storage import FileReader
 from pipeline.config import RunConfig
 from pipeline.console import RunView
 from pipeline.report import data_checks, measures
+from pipeline.report.box_measures import measure_boxes
 from pipeline.report.findings import (
     BadRecordRef,
     Coverage,
@@ -53,7 +54,7 @@ def gather_data_report(config: RunConfig, view: RunView, *, limit: int | None = 
     """Plans the set as a run would, looks at its images, and judges what it finds.
 
     Args:
-      config: of the run; only `data` and `transform.side` matter.
+      config: of the run; only `data` and `transform` matter, and of a detector its anchors.
       view: where progress goes.
       limit: look at this many images at most, chosen by a hash of their ids; at all of them if left out.
 
@@ -91,6 +92,7 @@ def gather_data_report(config: RunConfig, view: RunView, *, limit: int | None = 
         left_out=_list_left_out(plan, bad),
         ignored=dict(sorted(plan.inventory.ignored.items())),
         samples=_choose_samples(seen, plan.label_names),
+        boxes=measure_boxes(config, plan),
     )
     return dataclasses.replace(report, checks=data_checks.check_data(report))
 
@@ -248,7 +250,7 @@ def _describe_source(config: RunConfig, plan: DatasetPlan) -> DataSource:
 
 def _describe_rule(plan: DatasetPlan) -> Rule | None:
     parameters = plan.rule.parameters
-    if parameters is None:
+    if parameters is None or plan.boxes is not None:
         return None
     return Rule(plan.rule.id, str(parameters.quantity), parameters.min_area_fraction)
 

@@ -8,6 +8,9 @@ import enum
 import json
 from collections.abc import Mapping
 
+from pipeline.report.box_findings import BoxFindings
+from pipeline.report.histograms import Histogram
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DataSource:
@@ -46,28 +49,6 @@ class Coverage:
     def is_partial(self) -> bool:
         """Whether a limit left images out."""
         return self.asked < self.planned
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Series:
-    """The counts of one label, one for each bin."""
-
-    label: str
-    counts: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Histogram:
-    """Counts per bin and label.
-
-    Attributes:
-      edges: one more than there are bins, rising. A bin holds its lower edge and not its upper one; the first and
-        the last also hold what lies beyond them, so that nothing is lost.
-      series: by label, in the order of the labels.
-    """
-
-    edges: tuple[float, ...]
-    series: tuple[Series, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -324,13 +305,15 @@ class DataReport:
       source, coverage: where the images are and how many were looked at.
       labels: names, by label.
       counts: planned images by split and label.
-      rule, objects, sensitivity: of annotated objects; None where folders are the labels.
+      rule, objects, sensitivity: of annotated objects that label their image; None where folders are the labels, or
+        where a detector learns the objects themselves.
       cues: brightness and the like; empty where no image could be decoded.
       shape: images that do not fit the model's input.
       near_duplicates: images that look the same.
       left_out: by kind and reason.
       ignored: files that are no images by their names, by suffix.
       samples: images for the contact sheets, by label.
+      boxes: what a detector learns from; None for a classifier.
       checks: what follows from all of it.
     """
 
@@ -349,6 +332,7 @@ class DataReport:
     left_out: tuple[LeftOut, ...]
     ignored: Mapping[str, int]
     samples: Mapping[str, tuple[ImageRef, ...]]
+    boxes: BoxFindings | None = None
     checks: tuple[Check, ...] = ()
 
     @property

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.report.findings import Histogram, Separation, Series, Spread
+from pipeline.report.findings import Separation, Spread
+from pipeline.report.histograms import Histogram, Series
 
 Values = npt.NDArray[np.float64]
 
@@ -14,6 +15,7 @@ BRIGHTNESS_EDGES = tuple(step / 20 for step in range(21))
 CONTRAST_EDGES = tuple(step / 40 for step in range(21))
 # Quarters of an octave, with 1:1 in the middle of a bin.
 ASPECT_EDGES = tuple(2 ** ((step - 0.5) / 4) for step in range(-8, 10))
+IOU_EDGES = tuple(step / 20 for step in range(21))
 SIDE_EDGES = tuple(2 ** (step / 2) for step in range(8, 25))  # 16 to 4,096 pixels in half octaves
 
 _SMALLEST_FRACTION = 1e-4

@@ -13,6 +13,7 @@ from components.errors import StorageError
 from components.example_gen.plan import DatasetPlan
 from components.pusher.durable_files import STAGING_PREFIX, storage_errors
 from components.trainer.weights_file import fingerprint_weights, weights_location
+from pipeline.anchors import check_anchors
 from pipeline.config import RunConfig
 from pipeline.run import check_plan
 from pipeline.sweep.grid import Point
@@ -88,6 +89,8 @@ def plan_points(
         if of_data not in plans:
             plans[of_data] = look_at_data(config)
         check_plan(config, plans[of_data])
+        if config.trainer.detector is not None:
+            check_anchors(config, config.trainer.detector, plans[of_data])
         texts = (point.identity, plans[of_data].fingerprint, str(weights[location]), code)
         key = hashlib.sha256("\0".join(texts).encode()).hexdigest()
         slug = re.sub(r"[^A-Za-z0-9.=_]+", "-", point.label).strip("-")[:_MAX_SLUG]

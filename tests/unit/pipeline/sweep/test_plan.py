@@ -23,7 +23,11 @@ def plan(config_file, tmp_path):
         def look(config):
             seen.append(config.data)
             return SimpleNamespace(
-                fingerprint=fingerprint, label_names=("a", "b"), counts={"eval": eval_images}, positive="b"
+                fingerprint=fingerprint,
+                label_names=("a", "b"),
+                counts={"eval": eval_images},
+                positive="b",
+                boxes=None,
             )
 
         return plan_points(points, tmp_path / "sweep", look), seen
