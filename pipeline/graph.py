@@ -192,6 +192,7 @@ def _training_job(config: RunConfig, facts: RunFacts) -> TrainingJob:
         training_raster_shape=None if training is None else (training.side, training.side, training.channels),
         initial_weights_sha256=facts.initial_weights_sha256,
         decoder=config.release.decoder,
+        categories=config.data.categories if config.task == "detection" else None,
     )
 
 

@@ -8,12 +8,13 @@ adapted is adapted exactly, so that the loaded network gives the source's answer
                         another input range by scaling the kernel and shifting the moving mean
     convolution's bias  folded into the moving mean of the normalization that follows
     classifier          a dense layer's kernel as that of a 1x1 convolution, and back; fresh where the labels differ
+    detector            what stands on the backbone: see `components.trainer.detector_weights`
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,69 +23,26 @@ import numpy as np
 import tensorflow as tf
 
 from components.errors import ModelError
-from components.options import Options
+from components.trainer.detector_weights import holds_detector, load_detector
+from components.trainer.models.build import backbone_of, is_detector
 from components.trainer.models.layers import BlackBorder
 from components.trainer.options import INPUT_RANGES, InputRange, TrainerOptions
 from components.trainer.source_network import NORM_ROLES, Array, SourceLayer, SourceNetwork, read_network
-from components.trainer.weights_file import hash_weights, local_weights, weights_location
+from components.trainer.stages import HEAD, block_of
+from components.trainer.weights_file import hash_weights, local_weights, released_labels, weights_location
+from components.trainer.weights_report import LayerReport, Outcome, WeightsReport
 
 REPORT_FILE = "initial_weights.json"
 
 
-class Outcome(StrEnum):
-    """What became of a layer."""
-
-    LOADED = "loaded"
-    ADAPTED = "adapted"
-    FRESH = "fresh"
-
-
-class LayerReport(Options):
-    """One layer of our model.
-
-    Attributes:
-      layer: its name.
-      outcome: whether it took weights as they are, adapted ones, or keeps its random ones.
-      source: the layer they came from; None for a fresh one.
-      details: how it was adapted, or why it is fresh.
-    """
-
-    layer: str
-    outcome: Outcome
-    source: str | None
-    details: tuple[str, ...] = ()
-
-
-class WeightsReport(Options):
-    """What initial weights were loaded, layer by layer; `initial_weights.json` beside the exported model.
-
-    Attributes:
-      location: path or URL.
-      sha256: of its bytes.
-      matched_by: how layers were matched.
-      layers: those of our model that have weights, in order.
-      unused: layers of the source that have no counterpart.
-      notes: what makes the loaded network answer differently from the source.
-    """
-
-    location: str
-    sha256: str
-    matched_by: Literal["name", "order"]
-    layers: tuple[LayerReport, ...]
-    unused: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def summary(self) -> str:
-        """One line for the log."""
-        counts = {outcome: sum(layer.outcome == outcome for layer in self.layers) for outcome in Outcome}
-        parts = [f"{count} {outcome}" for outcome, count in counts.items()]
-        fresh = [layer.layer for layer in self.layers if layer.outcome == Outcome.FRESH]
-        named = f" ({', '.join(fresh[:3])}{', …' if len(fresh) > 3 else ''})" if fresh else ""
-        return f"initial weights from {self.location} by {self.matched_by}: {', '.join(parts)}{named}"
-
-
 def start_from(
-    model: keras.Model, options: TrainerOptions, side: int, sha256: str | None, *, report_dir: str
+    model: keras.Model,
+    options: TrainerOptions,
+    side: int,
+    sha256: str | None,
+    *,
+    report_dir: str,
+    categories: tuple[str, ...] | None = None,
 ) -> WeightsReport | None:
     """Loads what `trainer.initial_weights` names, says so in the log and in `report_dir`; nothing where it names none.
 
@@ -94,6 +52,7 @@ def start_from(
       side: of the images, in pixels.
       sha256: what the bytes have to be; None accepts any.
       report_dir: where `initial_weights.json` goes.
+      categories: of a detector, the names of the labels 1 and up.
 
     Raises:
       ConfigError: where nothing is there any more.
@@ -111,7 +70,12 @@ def start_from(
                 hint="run again; the Trainer will take what is there now",
             )
         report = load_initial_weights(
-            model, path, location=location, sha256=found, input_range=options.initial_weights_range
+            model,
+            path,
+            location=location,
+            sha256=found,
+            input_range=options.initial_weights_range,
+            categories=categories,
         )
     logging.info("%s", report.summary())
     for note in report.notes:
@@ -131,7 +95,13 @@ def copy_report(run_dir: str, serving_model_dir: str) -> None:
 
 
 def load_initial_weights(
-    model: keras.Model, path: Path, *, location: str, sha256: str, input_range: InputRange
+    model: keras.Model,
+    path: Path,
+    *,
+    location: str,
+    sha256: str,
+    input_range: InputRange,
+    categories: tuple[str, ...] | None = None,
 ) -> WeightsReport:
     """Sets a model's weights to those of a file.
 
@@ -141,6 +111,7 @@ def load_initial_weights(
       location: how the user named it.
       sha256: of its bytes.
       input_range: of the source network's input, black..white.
+      categories: as in `start_from`; None takes as many labels for the same ones.
 
     Returns:
       What became of every layer.
@@ -150,11 +121,16 @@ def load_initial_weights(
     """
     network = read_network(path, location)
     targets = [layer for layer in model.layers if layer.weights]
-    matched_by, sources = _match(targets, network.layers, location)
+    is_head = [block_of(layer.name, backbone_of(model)) == HEAD for layer in targets]
+    backbone, head = (list(compress(targets, chosen)) for chosen in ([not each for each in is_head], is_head))
+    matched_by, sources = _match(backbone, network.layers, location)
     loader = _Loader(input_range, has_black_border=any(isinstance(layer, BlackBorder) for layer in model.layers))
-    layers = [loader.load(target, source) for target, source in zip(targets[:-1], sources, strict=True)]
-    head = _find_head(targets[-1], network.layers, sources)
-    layers.append(_load_head(targets[-1], head))
+    layers = [loader.load(target, source) for target, source in zip(backbone, sources, strict=True)]
+    if is_detector(model):
+        reports, notes = load_detector(head, network.layers, categories, released_labels(path))
+    else:
+        reports, notes = [_load_head(head[0], _find_head(head[0], network.layers, sources))], []
+    layers += reports
     used = {layer.source for layer in layers}
     return WeightsReport(
         location=location,
@@ -162,19 +138,18 @@ def load_initial_weights(
         matched_by=matched_by,
         layers=tuple(layers),
         unused=tuple(source.name for source in network.layers if source.name not in used),
-        notes=(*loader.notes, *_activation_notes(model, network)),
+        notes=(*loader.notes, *notes, *_activation_notes(model, network)),
     )
 
 
 def _match(
-    targets: Sequence[Any], sources: Sequence[SourceLayer], location: str
+    backbone: Sequence[Any], sources: Sequence[SourceLayer], location: str
 ) -> tuple[Literal["name", "order"], list[SourceLayer | None]]:
-    """The source of every target but the last, the classifier.
+    """The source of every layer of the backbone.
 
     Raises:
       ModelError: naming the first that does not fit.
     """
-    backbone = targets[:-1]
     by_name = {source.name: source for source in sources}
     named = [by_name.get(target.name) for target in backbone]
     matched_by: Literal["name", "order"] = "name" if any(named) else "order"
@@ -283,7 +258,9 @@ class _Loader:
 def _find_head(
     target: Any, sources: Sequence[SourceLayer], matched: Sequence[SourceLayer | None]
 ) -> SourceLayer | None:
-    """The source's classifier: the layer of the same name, else its last, if that is still free."""
+    """The source's classifier: the layer of the same name, else its last, if still free; a detector has none."""
+    if holds_detector(sources):
+        return None
     used = {source.name for source in matched if source is not None}
     free = [source for source in sources if source.name not in used and "kernel" in source.arrays]
     named = [source for source in free if source.name == target.name]

@@ -65,6 +65,7 @@ class TrainingJob(Options):
       training_raster_shape: [height, width, channels] of what the train split is augmented from; None for the rasters.
       initial_weights_sha256: of what `trainer.initial_weights` names, as the run found it; None where it names nothing.
       decoder: of a detector, whose exported model gives detections.
+      categories: of a detector, the names of the labels 1 and up.
     """
 
     trainer: TrainerOptions
@@ -75,6 +76,7 @@ class TrainingJob(Options):
     training_raster_shape: tuple[int, int, int] | None = None
     initial_weights_sha256: str | None = None
     decoder: DecoderOptions = DecoderOptions()
+    categories: tuple[str, ...] | None = None
 
     @property
     def raster_shape(self) -> tuple[int, int, int]:

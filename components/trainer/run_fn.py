@@ -15,7 +15,7 @@ from components import progress
 from components.hyperparameters import chosen_values, describe_values
 from components.trainer.checkpoints import CheckpointFolder
 from components.trainer.curves import Curves
-from components.trainer.initial_weights import Outcome, copy_report, start_from
+from components.trainer.initial_weights import copy_report, start_from
 from components.trainer.job import TrainingJob
 from components.trainer.loop import TrainingLoop
 from components.trainer.models.build import build_model
@@ -26,6 +26,7 @@ from components.trainer.replicas import calculating_in, check_shares, describe_d
 from components.trainer.signatures import export
 from components.trainer.stages import HEAD, check_frozen_are_loaded
 from components.trainer.tuner_options import apply_values
+from components.trainer.weights_report import Outcome
 
 BEST_WEIGHTS = "best.weights.h5"
 
@@ -109,7 +110,9 @@ def _start(
     moving = sum(stage.epochs for stage in options.course if stage.train_from != HEAD)
     with strategy.scope(), calculating_in(options.precision):
         model = build_model(job, max(moving * steps_per_epoch, 1))
-    report = start_from(model, options, job.side, job.initial_weights_sha256, report_dir=run_dir)
+    report = start_from(
+        model, options, job.side, job.initial_weights_sha256, report_dir=run_dir, categories=job.categories
+    )
     if report is not None:
         fresh = (layer.layer for layer in report.layers if layer.outcome == Outcome.FRESH)
         check_frozen_are_loaded(fresh, options.course, options.backbone)

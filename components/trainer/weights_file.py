@@ -5,6 +5,7 @@ is part of the Trainer's cache key, and the second has to find the same bytes.
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,6 +143,24 @@ def _hash_into(digest: "hashlib._Hash", path: Path) -> None:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
+
+
+def released_labels(path: Path) -> tuple[str, ...] | None:
+    """The names of a release's labels, by the manifest beside its SavedModel; None of anything else.
+
+    Args:
+      path: the local file or folder of the weights.
+    """
+    manifest = path.parent / "manifest.json"
+    if not (path.is_dir() and manifest.is_file()):
+        return None
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError:  # some other program's
+        return None
+    labels = found.get("labels") if isinstance(found, dict) else None
+    is_ours = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    return tuple(labels) if is_ours and labels else None
 
 
 def detect_format(path: Path, location: str) -> WeightsFormat:

@@ -23,6 +23,8 @@ _SCALES: dict[BackboneName, Callable[[int, float], int]] = {
     "mobilenet_v2": v2.scale_filters,
 }
 
+_DETECTOR_PREFIX = "ssd_"
+
 
 def build_model(job: TrainingJob, total_steps: int) -> keras.Model:
     """The untrained model of a job."""
@@ -88,4 +90,14 @@ def _build_detector(
         class_prior=class_prior,
     )
     built = _BACKBONES[backbone](architecture.side, architecture.channels, architecture.alpha, style)
-    return builder.build(built, name=f"ssd_{backbone}")
+    return builder.build(built, name=f"{_DETECTOR_PREFIX}{backbone}")
+
+
+def is_detector(model: keras.Model) -> bool:
+    """Whether a model that was built here finds objects."""
+    return bool(model.name.startswith(_DETECTOR_PREFIX))
+
+
+def backbone_of(model: keras.Model) -> str:
+    """The name of the backbone of a model that was built here."""
+    return str(model.name.removeprefix(_DETECTOR_PREFIX))

@@ -15,8 +15,6 @@ import tf_keras
 from components.errors import ModelError
 from components.trainer.initial_weights import (
     REPORT_FILE,
-    Outcome,
-    WeightsReport,
     copy_report,
     load_initial_weights,
     start_from,
@@ -25,6 +23,7 @@ from components.trainer.models.mobilenet_v1 import mobilenet_v1
 from components.trainer.models.mobilenet_v2 import mobilenet_v2
 from components.trainer.options import Adam, CosineSchedule, TrainerOptions
 from components.trainer.weights_file import hash_weights
+from components.trainer.weights_report import Outcome, WeightsReport
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 SIDE = 32
