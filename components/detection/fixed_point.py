@@ -26,7 +26,7 @@ LOGIT_SHIFT = 16
 MAX_STEP = 1 << 23  # times the 255 codes between two, below 2^31; of centres and of logits
 MAX_FACTOR = (1 << 16) - 1
 MAX_HALF_SIZE = (1 << 16) - 1  # times MAX_FACTOR, below 2^32
-MAX_ANCHORS = 1 << 16
+MAX_ANCHORS = (1 << 16) - 1
 CODES = range(-128, 128)
 
 

@@ -88,7 +88,7 @@ def stage_release(
         positive=dataset.positive,
         operating_point=judgement.figures.operating_point,
         input=report.inputs[0],
-        output=report.outputs[0],
+        outputs=report.outputs,
         golden=golden,
         arena_bytes=footprint.arena_total_bytes,
         arena_margin_bytes=options.arena_margin_bytes,

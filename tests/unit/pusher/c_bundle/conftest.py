@@ -1,14 +1,18 @@
 """A small model that TFLite Micro runs, its bundle, and the compilers that must have nothing to say about it."""
 
 import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from components.pusher.c_bundle.spec import BundleSpec
+from components.detection.anchors import AnchorMap
+from components.detection.options import DecoderOptions
+from components.pusher.c_bundle.spec import BundleSpec, DetectorSpec
 from components.quantization.golden import Golden
 from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.records import OperatingPoint
@@ -16,6 +20,17 @@ from components.quantization.tflm import run_under_tflm
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 ROWS, COLUMNS = 8, 6
+SELF_TEST_FLAGS = ("-std=c++17", "-O1", *WARNINGS, "-fno-rtti", "-fno-exceptions")
+_RUN = """
+import ctypes, os, sys
+sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)
+from tflite_micro import runtime
+arena_size = int(sys.argv[2])
+arena = ctypes.create_string_buffer(arena_size + 16)
+aligned = ctypes.c_void_p((ctypes.addressof(arena) + 15) // 16 * 16)
+run = ctypes.CDLL(sys.argv[1])["_ZN19person_detect_model11RunSelfTestEPhm"]
+sys.exit(run(aligned, ctypes.c_size_t(arena_size)))
+"""
 
 
 @pytest.fixture(scope="session")
@@ -81,50 +96,87 @@ def compile_and_run(compiler: str, tmp_path: Path) -> Callable[..., bytes]:
     return run
 
 
-@pytest.fixture(scope="session")
-def flatbuffer() -> bytes:
-    """FULLY_CONNECTED and SOFTMAX over int8 [1, 8, 6, 1], with the pixel contract's scales."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
+class _Builder:
+    """A flatbuffer of full-integer layers on one image, int8 [1, 8, 6, 1] with the pixel contract's scale."""
 
-    weights = np.random.default_rng(0).integers(-127, 128, (2, ROWS * COLUMNS)).astype(np.int8)
-    model, subgraph = schema.ModelT(), schema.SubGraphT()
-    model.version, model.buffers, model.subgraphs = 3, [schema.BufferT()], [subgraph]
-    subgraph.tensors, subgraph.operators, subgraph.inputs, subgraph.outputs = [], [], [0], [4]
-    model.operatorCodes = []
+    def __init__(self):
+        from ai_edge_litert import schema_py_generated as schema
 
-    def add_tensor(name, shape, scale, zero_point, dtype=schema.TensorType.INT8, data=None):
-        tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), dtype, 0
-        tensor.quantization = schema.QuantizationParametersT()
-        tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [zero_point]
+        self.schema, self.model, self.subgraph = schema, schema.ModelT(), schema.SubGraphT()
+        self.model.version, self.model.buffers, self.model.subgraphs = 3, [schema.BufferT()], [self.subgraph]
+        self.model.operatorCodes = []
+        self.subgraph.tensors, self.subgraph.operators, self.subgraph.inputs = [], [], [0]
+        self.random = np.random.default_rng(0)
+        self.image = self.add_tensor("image", (1, ROWS, COLUMNS, 1), 2 / 255, -1)
+
+    def add_tensor(self, name, shape, scale, zero_point, dtype=None, data=None):
+        schema, tensor = self.schema, self.schema.TensorT()
+        tensor.name, tensor.shape, tensor.buffer = name, list(shape), 0
+        tensor.type = schema.TensorType.INT8 if dtype is None else dtype
+        if scale is not None:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [zero_point]
         if data is not None:
-            model.buffers.append(schema.BufferT())
-            model.buffers[-1].data, tensor.buffer = np.frombuffer(data.tobytes(), np.uint8), len(model.buffers) - 1
-        subgraph.tensors.append(tensor)
+            self.model.buffers.append(schema.BufferT())
+            self.model.buffers[-1].data = np.frombuffer(data.tobytes(), np.uint8)
+            tensor.buffer = len(self.model.buffers) - 1
+        self.subgraph.tensors.append(tensor)
+        return len(self.subgraph.tensors) - 1
 
-    def add_operator(kind, inputs, outputs, options):
-        code, operator = schema.OperatorCodeT(), schema.OperatorT()
-        code.version, code.builtinCode = 1, getattr(schema.BuiltinOperator, kind)
-        code.deprecatedBuiltinCode = code.builtinCode
-        operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), inputs, outputs
+    def add_operator(self, kind, inputs, outputs, options):
+        schema, operator = self.schema, self.schema.OperatorT()
+        kinds = [code.builtinCode for code in self.model.operatorCodes]
+        if getattr(schema.BuiltinOperator, kind) not in kinds:
+            code = schema.OperatorCodeT()
+            code.version, code.builtinCode = 1, getattr(schema.BuiltinOperator, kind)
+            code.deprecatedBuiltinCode = code.builtinCode
+            self.model.operatorCodes.append(code)
+            kinds.append(code.builtinCode)
+        operator.opcodeIndex = kinds.index(getattr(schema.BuiltinOperator, kind))
+        operator.inputs, operator.outputs = inputs, outputs
         operator.builtinOptions = options
         operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-        model.operatorCodes.append(code)
-        subgraph.operators.append(operator)
+        self.subgraph.operators.append(operator)
 
-    add_tensor("image", (1, ROWS, COLUMNS, 1), 2 / 255, -1)
-    add_tensor("weights", weights.shape, 1 / 127, 0, data=weights)
-    add_tensor("bias", (2,), 2 / 255 / 127, 0, schema.TensorType.INT32, np.zeros(2, "<i4"))
-    add_tensor("logits", (1, 2), 0.1, 0)
-    add_tensor("probabilities", (1, 2), 1 / 256, -128)
-    softmax = schema.SoftmaxOptionsT()
+    def add_fully_connected(self, name, columns, scale, zero_point):
+        int32 = self.schema.TensorType.INT32
+        weights = self.random.integers(-127, 128, (columns, ROWS * COLUMNS)).astype(np.int8)
+        inputs = [
+            self.image,
+            self.add_tensor("weights", weights.shape, 1 / 127, 0, data=weights),
+            self.add_tensor("bias", (columns,), 2 / 255 / 127, 0, int32, np.zeros(columns, "<i4")),
+        ]
+        output = self.add_tensor(name, (1, columns), scale, zero_point)
+        self.add_operator("FULLY_CONNECTED", inputs, [output], self.schema.FullyConnectedOptionsT())
+        return output
+
+    def add_reshape(self, name, tensor, shape, scale, zero_point):
+        int32 = self.schema.TensorType.INT32
+        new_shape = self.add_tensor("shape", (len(shape),), None, None, int32, np.array(shape, "<i4"))
+        output, options = self.add_tensor(name, shape, scale, zero_point), self.schema.ReshapeOptionsT()
+        options.newShape = list(shape)
+        self.add_operator("RESHAPE", [tensor, new_shape], [output], options)
+        return output
+
+    def build(self, outputs):
+        import flatbuffers
+
+        self.subgraph.outputs = outputs
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+@pytest.fixture(scope="session")
+def flatbuffer() -> bytes:
+    """FULLY_CONNECTED and SOFTMAX over the image."""
+    builder = _Builder()
+    logits = builder.add_fully_connected("logits", 2, 0.1, 0)
+    probabilities = builder.add_tensor("probabilities", (1, 2), 1 / 256, -128)
+    softmax = builder.schema.SoftmaxOptionsT()
     softmax.beta = 1.0
-    add_operator("FULLY_CONNECTED", [0, 1, 2], [3], schema.FullyConnectedOptionsT())
-    add_operator("SOFTMAX", [3], [4], softmax)
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    builder.add_operator("SOFTMAX", [logits], [probabilities], softmax)
+    return builder.build([probabilities])
 
 
 @pytest.fixture(scope="session")
@@ -145,12 +197,45 @@ def spec(flatbuffer: bytes) -> BundleSpec:
             label="person", index=1, max_false_alarm_rate=0.05, code=12, threshold=0.546875, rates={}
         ),
         input=report.inputs[0],
-        output=report.outputs[0],
+        outputs=report.outputs,
         golden=Golden(tuple(str(139 + number) for number in range(8)), (0, 1) * 4, inputs, run.outputs),
         arena_bytes=run.arena.total_bytes,
         arena_margin_bytes=4096,
         model="vww_mobilenet_v1_025_96_gray",
         vww_version="0.1.0",
+    )
+
+
+# Feature maps of 2 x 2 and 1 x 1 cells: 12 anchors and 2.
+DETECTOR_MAPS = (AnchorMap(2, 2, ((0.5, 0.5), (0.4, 0.7), (0.7, 0.4))), AnchorMap(1, 1, ((0.9, 0.9), (1.2, 0.6))))
+
+
+@pytest.fixture(scope="session", params=["concatenated", "per_map"])
+def detector_spec(request: pytest.FixtureRequest, spec: BundleSpec) -> BundleSpec:
+    """A bundle of a detector of two labels, with TFLite Micro's own answers to eight images."""
+    counts = [12, 2] if request.param == "per_map" else [14]
+    builder, outputs = _Builder(), []
+    for number, count in enumerate(counts):
+        for name, columns, scale in (("boxes", 4, 0.03 + 0.01 * number), ("scores", 2, 0.05 + 0.01 * number)):
+            codes = builder.add_fully_connected(name, count * columns, scale, 7 - number)
+            outputs.append(builder.add_reshape(name, codes, (1, count, columns), scale, 7 - number))
+    flatbuffer = builder.build(outputs)
+    report = inspect_flatbuffer(flatbuffer)
+    run = run_under_tflm(flatbuffer, spec.golden.inputs, time_limit_s=60)
+    assert run.outputs is not None
+    assert run.arena is not None
+    return replace(
+        spec,
+        flatbuffer=flatbuffer,
+        ops=report.ops,
+        labels=("background", "cat", "traffic light"),
+        positive=None,
+        operating_point=None,
+        outputs=report.outputs,
+        golden=replace(spec.golden, outputs=run.outputs),
+        arena_bytes=run.arena.total_bytes,
+        model="vww_ssd_mobilenet_v1_025_96_gray",
+        detector=DetectorSpec(DETECTOR_MAPS, DecoderOptions(min_score=0.3), threshold=0.45),
     )
 
 
@@ -176,7 +261,6 @@ def bundle(write_bundle: Callable[[BundleSpec], Path], spec: BundleSpec) -> Path
 @pytest.fixture(scope="session")
 def of_labels(spec: BundleSpec) -> Callable[..., BundleSpec]:
     """`spec` as if its model told other labels apart; for what is rendered and compiled, not run."""
-    from dataclasses import replace
 
     def make(labels: tuple[str, ...], positive: str | None, channels: int = 1) -> BundleSpec:
         inputs = np.zeros((len(labels), ROWS, COLUMNS, channels), np.int8)
@@ -187,8 +271,29 @@ def of_labels(spec: BundleSpec) -> Callable[..., BundleSpec]:
             positive=positive,
             operating_point=None,
             input=spec.input.model_copy(update={"shape": (1, ROWS, COLUMNS, channels)}),
-            output=spec.output.model_copy(update={"shape": (1, len(labels))}),
+            outputs=(spec.outputs[0].model_copy(update={"shape": (1, len(labels))}),),
             golden=Golden(labels, tuple(range(len(labels))), inputs, (outputs,)),
         )
 
     return make
+
+
+@pytest.fixture
+def run_self_test(compiler, tflite_micro, spec):
+    """Builds a bundle's self test and runs it with the interpreter of the wheel; gives exit code and what it says."""
+
+    def run(bundle, *flags, arena_size=spec.tensor_arena_size):
+        library = bundle / "self_test.so"
+        options = [*SELF_TEST_FLAGS, "-DVWW_SELF_TEST_NO_MAIN", *flags]
+        includes = ["-I", bundle, "-I", tflite_micro]
+        pure = [source.with_suffix(".o") for source in bundle.glob("*.c")]
+        for compiled in pure:
+            command = ["gcc", "-std=c99", *WARNINGS, "-fPIC", "-c", compiled.with_suffix(".c"), "-o", compiled]
+            subprocess.run(command, check=True)
+        sources = [*sorted(bundle.glob("*.cc")), *pure]
+        subprocess.run([compiler, *options, *includes, "-shared", "-fPIC", *sources, "-o", library], check=True)
+        command = [sys.executable, "-c", _RUN, library, str(arena_size)]
+        ran = subprocess.run(command, check=False, capture_output=True, text=True)
+        return ran.returncode, ran.stdout + ran.stderr
+
+    return run

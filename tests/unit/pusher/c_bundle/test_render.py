@@ -166,14 +166,14 @@ def test_render_bundle_operators_without_a_method_are_refused_by_name(spec):
         ("input", {"scale": 1 / 255, "zero_point": -128}, "pixel - 128"),
         ("input", {"scale": 0.9 * 2 / 255, "zero_point": -1}, "pixel - 128"),
         ("input", {"zero_point": 3}, "pixel - 128"),
-        ("output", {"shape": (1, 3)}, "output does not fit"),
-        ("output", {"dtype": "float32"}, "output does not fit"),
+        ("outputs", {"shape": (1, 3)}, "output does not fit"),
+        ("outputs", {"dtype": "float32"}, "output does not fit"),
     ],
 )
 def test_render_bundle_contract_that_does_not_fit_is_refused(spec, field, changes, words):
-    contract = getattr(spec, field).model_copy(update=changes)
+    contract = (spec.input if field == "input" else spec.outputs[0]).model_copy(update=changes)
     with pytest.raises(ReleaseError, match=words):
-        render_bundle(replace(spec, **{field: contract}))
+        render_bundle(replace(spec, **{field: contract if field == "input" else (contract,)}))
 
 
 @pytest.mark.parametrize("zero_point", [-1, 0])
@@ -186,9 +186,9 @@ def test_render_bundle_both_zero_points_of_a_pinned_range_pass(spec, zero_point)
     [(("person",), "person"), (("a", "b"), "person"), (("person", "person"), "person"), (("a", "b", "a"), None)],
 )
 def test_render_bundle_labels_that_are_not_distinct_or_lack_the_positive_one_are_refused(spec, labels, positive):
-    output = spec.output.model_copy(update={"shape": (1, len(labels))})
+    output = spec.outputs[0].model_copy(update={"shape": (1, len(labels))})
     with pytest.raises(ReleaseError, match="received labels="):
-        render_bundle(replace(spec, labels=labels, positive=positive, output=output))
+        render_bundle(replace(spec, labels=labels, positive=positive, outputs=(output,)))
 
 
 def test_render_bundle_label_that_is_no_identifier_is_refused_by_name(spec):

@@ -6,41 +6,16 @@ which are laid out as that library is, and loaded beside it; nothing of the inte
 
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-rtti", "-fno-exceptions")
-RUN = """
-import ctypes, os, sys
-sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)
-from tflite_micro import runtime
-arena_size = int(sys.argv[2])
-arena = ctypes.create_string_buffer(arena_size + 16)
-aligned = ctypes.c_void_p((ctypes.addressof(arena) + 15) // 16 * 16)
-run = ctypes.CDLL(sys.argv[1])["_ZN19person_detect_model11RunSelfTestEPhm"]
-sys.exit(run(aligned, ctypes.c_size_t(arena_size)))
-"""
+from tests.unit.pusher.c_bundle.conftest import SELF_TEST_FLAGS
+
 MICROLITE = "gen/*/lib/libtensorflow-microlite.a"
 DOWNLOADS = "tensorflow/lite/micro/tools/make/downloads"
-
-
-@pytest.fixture
-def run_self_test(compiler, tflite_micro, spec):
-    def run(bundle, *flags, arena_size=spec.tensor_arena_size):
-        library = bundle / "self_test.so"
-        options = [*FLAGS, "-DVWW_SELF_TEST_NO_MAIN", *flags]
-        sources = sorted(bundle.glob("*.cc"))
-        includes = ["-I", bundle, "-I", tflite_micro]
-        subprocess.run([compiler, *options, *includes, "-shared", "-fPIC", *sources, "-o", library], check=True)
-        command = [sys.executable, "-c", RUN, library, str(arena_size)]
-        ran = subprocess.run(command, check=False, capture_output=True, text=True)
-        return ran.returncode, ran.stdout + ran.stderr
-
-    return run
 
 
 def test_self_test_under_the_real_interpreter_passes(bundle, spec, run_self_test):
@@ -78,9 +53,10 @@ def test_self_test_lent_arena_that_is_too_small_fails_in_words(bundle, run_self_
 
 @pytest.mark.parametrize("what", ["input", "output"])
 def test_self_test_array_of_another_contract_fails_by_name(write_bundle, spec, run_self_test, what):
-    contract = getattr(spec, what)
+    contract = spec.input if what == "input" else spec.outputs[0]
     changed = contract.model_copy(update={"scale": contract.scale * 1.001})
-    code, said = run_self_test(write_bundle(replace(spec, **{what: changed})))
+    changes = {"input": changed} if what == "input" else {"outputs": (changed,)}
+    code, said = run_self_test(write_bundle(replace(spec, **changes)))
     assert (code, said.splitlines()[-2:]) == (1, [f"{what} contract: DIFFERS", "FAIL"])
 
 
@@ -103,7 +79,7 @@ def test_self_test_built_with_a_checkout_passes(bundle, compiler):
     downloads = [checkout / DOWNLOADS / part for part in ("flatbuffers/include", "gemmlowp", "ruy")]
     # Its headers have parameters that they do not use.
     includes = ["-I", bundle, *(f"-isystem{folder}" for folder in (checkout, *downloads))]
-    options = [*FLAGS, "-DTF_LITE_STATIC_MEMORY", *includes]
+    options = [*SELF_TEST_FLAGS, "-DTF_LITE_STATIC_MEMORY", *includes]
     program = bundle / "self_test"
     subprocess.run([compiler, *options, *sorted(bundle.glob("*.cc")), library, "-lm", "-o", program], check=True)
     ran = subprocess.run([program], check=False, capture_output=True, text=True)
