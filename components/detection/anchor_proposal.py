@@ -51,7 +51,7 @@ def propose_anchors(
       match_iou: from which on an anchor is matched to a box.
 
     Returns:
-      None where nothing is better than the network's own, by mean best IoU.
+      None where no others have a larger mean best IoU than the network's own and match as many boxes.
     """
     chosen = _sample(boxes_yxyx)
 
@@ -60,17 +60,13 @@ def propose_anchors(
         return float(np.mean(ious)), float(np.mean(ious >= match_iou))
 
     best, (best_mean, best_matched) = network, rate(network)
-    least = best_mean
     for layers in (network.feature_layers, *finer_layers(backbone, network)):
         of_layers = network.model_copy(update={"feature_layers": layers})
-        rated = [(rate(each), each) for each in _candidates(chosen, backbone, side, of_layers)]
-        (mean, matched), candidate = max(rated, key=lambda pair: pair[0][0])
-        if layers == network.feature_layers:
-            is_better = mean > least
-        else:
-            is_better = mean > best_mean and matched > best_matched + _WORTH_A_LAYER
-        if is_better:
-            best, best_mean, best_matched = candidate, mean, matched
+        least_matched = best_matched if layers == network.feature_layers else best_matched + _WORTH_A_LAYER
+        for candidate in _candidates(chosen, backbone, side, of_layers):
+            mean, matched = rate(candidate)
+            if mean > best_mean and matched >= least_matched:
+                best, best_mean, best_matched = candidate, mean, matched
     return None if best is network else Proposal(best, _settings(network, best))
 
 
