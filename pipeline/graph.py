@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 from tfx.components import StatisticsGen, Trainer, Transform, Tuner
 from tfx.orchestration import metadata, pipeline
 from tfx.proto import trainer_pb2
@@ -10,11 +11,12 @@ from components.code_digest import code_digest
 from components.data_validation.component import DataGate
 from components.data_validation.schema import CuratedSchema, raw_schema_text, statistics_schema_text
 from components.data_validation.statistics import statistics_options
+from components.detection.options import DetectorNetwork
 from components.evaluator.component import BaselineEvaluator
 from components.example_gen.component import CocoExampleGen
 from components.gate_options import DeviceBudget
 from components.pusher.component import MicroPusher
-from components.pusher.executor import PushJob
+from components.pusher.executor import DetectorJob, PushJob
 from components.pusher.options import CodeVersion
 from components.pusher.released_model import ReleasedModel
 from components.trainer.budget import BudgetJob
@@ -24,7 +26,7 @@ from components.trainer.tuner_options import TunerOptions
 from components.transform.options import TransformJob
 from pipeline.budget import budget_job
 from pipeline.config import RunConfig
-from pipeline.gates import eval_config
+from pipeline.gates import detector_eval_config, eval_config
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class RunFacts:
       dataset_fingerprint: changes when the data changes.
       released_version: the baseline; None while nothing was released.
       code: which code runs.
-      label_count: how many labels the data has, at least 2.
+      label_names: of the data, at least 2.
       started_utc: when the run began, such as `2026-11-22T03:04:05Z`.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
       measures_refused: whether a model that is refused is trained and measured all the same.
@@ -46,10 +48,15 @@ class RunFacts:
     dataset_fingerprint: str
     released_version: str | None
     code: CodeVersion
-    label_count: int
+    label_names: tuple[str, ...]
     started_utc: str
     initial_weights_sha256: str | None = None
     measures_refused: bool = False
+
+    @property
+    def label_count(self) -> int:
+        """How many labels the data has."""
+        return len(self.label_names)
 
 
 def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
@@ -123,7 +130,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=released_model.outputs["model"],
-        eval_config=eval_config(config.gates.float_, facts.label_count),
+        eval_config=_eval_config(config, facts),
         schema=schema.outputs["raw"],
     ).with_id("Evaluator")
     # Quantize, judge the int8 file under TFLite Micro, release what passed to staging.
@@ -137,7 +144,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         transformed_examples=transform.outputs["transformed_examples"],
         hyperparameters=None if tuner is None else tuner.outputs["best_hyperparameters"],
         job=_push_job(config, facts),
-        code_digest=code_digest("pusher", "quantization"),
+        code_digest=code_digest("pusher", "quantization", "detection"),
     )
     return pipeline.Pipeline(
         pipeline_name=config.name,
@@ -159,6 +166,12 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         metadata_connection_config=metadata.sqlite_metadata_connection_config(f"{config.run.root}/metadata.sqlite"),
         beam_pipeline_args=list(config.run.beam_pipeline_args),
     )
+
+
+def _eval_config(config: RunConfig, facts: RunFacts) -> EvalConfig:
+    if config.task == "detection":
+        return detector_eval_config(config.gates.float_, facts.label_names)
+    return eval_config(config.gates.float_, facts.label_count)
 
 
 def _budget_job(config: RunConfig, facts: RunFacts) -> BudgetJob:
@@ -196,6 +209,14 @@ def _training_job(config: RunConfig, facts: RunFacts) -> TrainingJob:
     )
 
 
+def _detector_job(config: RunConfig) -> DetectorJob | None:
+    detector = config.trainer.detector
+    if detector is None:
+        return None
+    network = DetectorNetwork(**{key: getattr(detector, key) for key in DetectorNetwork.model_fields})
+    return DetectorJob(backbone=config.trainer.backbone, network=network)
+
+
 def _push_job(config: RunConfig, facts: RunFacts) -> PushJob:
     return PushJob(
         model=config.name,
@@ -205,6 +226,7 @@ def _push_job(config: RunConfig, facts: RunFacts) -> PushJob:
         side=config.transform.side,
         channels=config.transform.channels,
         seed=config.run.seed,
+        detector=_detector_job(config),
         run_id=facts.run_id,
         run_root=config.run.root,
         started_utc=facts.started_utc,

@@ -14,7 +14,7 @@ class RunRequest(Options):
       dataset_fingerprint: of the data.
       released_version: the baseline; None while nothing was released.
       code: which code runs.
-      label_count: how many labels the data has.
+      label_names: of the data.
       started_utc: when the run began, such as `2026-11-22T03:04:05Z`.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
       nodes: which nodes to run; None for the whole graph.
@@ -26,7 +26,7 @@ class RunRequest(Options):
     dataset_fingerprint: str
     released_version: str | None
     code: CodeVersion
-    label_count: int
+    label_names: tuple[str, ...]
     started_utc: str
     initial_weights_sha256: str | None
     nodes: tuple[str, ...] | None = None

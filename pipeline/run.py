@@ -17,7 +17,12 @@ from components.example_gen.plan import DatasetPlan, plan_dataset
 from components.features import EVAL
 from components.pusher.c_bundle.c_names import index_names
 from components.pusher.channels import Channel
-from components.pusher.gate_reach import check_gates, check_golden, check_operating_point
+from components.pusher.gate_reach import (
+    check_detector_gates,
+    check_gates,
+    check_golden,
+    check_operating_point,
+)
 from components.pusher.outcome import Outcome
 from components.pusher.stores import open_store
 from components.trainer.weights_file import fingerprint_weights
@@ -60,7 +65,7 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
         dataset_fingerprint=plan.fingerprint,
         released_version=released_version,
         code=code_version(),
-        label_count=len(plan.label_names),
+        label_names=plan.label_names,
         started_utc=started_utc,
         initial_weights_sha256=initial_weights_sha256,
     )
@@ -74,8 +79,12 @@ def check_plan(config: RunConfig, plan: DatasetPlan) -> None:
       ConfigError: naming it.
     """
     eval_images = dict(zip(plan.label_names, plan.counts[EVAL], strict=True))
-    if plan.boxes is not None:  # an image that counts as one label's may show others too
-        eval_images = {label: images for label, images in eval_images.items() if images}
+    if config.task == "detection":
+        check_detector_gates(config.gates, plan.label_names)
+        index_names(plan.label_names[1:], None)
+        # Not one of every label: an image that counts as one label's may show others too.
+        check_golden(config.release.golden_images, {label: count for label, count in eval_images.items() if count})
+        return
     check_gates(config.gates, eval_images)
     check_operating_point(config.release.max_false_alarm_rate, plan.positive, eval_images)
     index_names(plan.label_names, plan.positive)  # raises what would otherwise be raised after training

@@ -90,7 +90,7 @@ def _run(request: RunRequest, events: Events, started: list[str]) -> str | None:
         request.dataset_fingerprint,
         request.released_version,
         request.code,
-        request.label_count,
+        request.label_names,
         request.started_utc,
         request.initial_weights_sha256,
         request.measures_refused,

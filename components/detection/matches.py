@@ -50,10 +50,10 @@ def match_label(
             continue
         is_mine = truth.labels == label
         overlaps = box_ious(detections.boxes_yxyx[mine], truth.boxes_yxyx[is_mine], truth.crowds[is_mine])
-        is_right, is_ignored = match_image(overlaps, truth.crowds[is_mine], ious)
+        boxes_taken, is_ignored = match_image(overlaps, truth.crowds[is_mine], ious)
         scores.append(detections.scores[mine])
         images.append(np.full(len(mine), index))
-        right.append(is_right)
+        right.append(boxes_taken >= 0)
         ignored.append(is_ignored)
     boxes = np.asarray([np.count_nonzero((t.labels == label) & ~t.crowds) for t in truths], np.int64)
     if not scores:
@@ -69,7 +69,7 @@ def match_label(
     )
 
 
-def match_image(overlaps: Floats, crowds: Bools, ious: Floats) -> tuple[Bools, Bools]:
+def match_image(overlaps: Floats, crowds: Bools, ious: Floats) -> tuple[npt.NDArray[np.int64], Bools]:
     """Matches the detections of one label in one image.
 
     Args:
@@ -78,10 +78,10 @@ def match_image(overlaps: Floats, crowds: Bools, ious: Floats) -> tuple[Bools, B
       ious: float64 [ious].
 
     Returns:
-      bool [ious, detections] each: whether it took a box, and whether it took a crowd.
+      int64 [ious, detections], the box that it took, -1 for none; and bool likewise, whether it took a crowd.
     """
-    right = np.zeros((len(ious), len(overlaps)), bool)
-    ignored = np.zeros_like(right)
+    taken = np.full((len(ious), len(overlaps)), -1)
+    ignored = np.zeros(taken.shape, bool)
     is_free = np.repeat(~crowds[np.newaxis], len(ious), axis=0)
     every = np.arange(len(ious))
     # The others reach no threshold with any box, and take none from those that do.
@@ -89,10 +89,11 @@ def match_image(overlaps: Floats, crowds: Bools, ious: Floats) -> tuple[Bools, B
         reached = overlaps[index] >= ious[:, np.newaxis]
         free = np.where(is_free & reached, overlaps[index], -1.0)
         best = free.shape[1] - 1 - free[:, ::-1].argmax(axis=1)  # of equal ones, the last
-        right[:, index] = free[every, best] >= 0
-        is_free[every[right[:, index]], best[right[:, index]]] = False
-        ignored[:, index] = ~right[:, index] & (reached & crowds).any(axis=1)
-    return right, ignored
+        is_right = free[every, best] >= 0
+        taken[is_right, index] = best[is_right]
+        is_free[every[is_right], best[is_right]] = False
+        ignored[:, index] = ~is_right & (reached & crowds).any(axis=1)
+    return taken, ignored
 
 
 def box_ious(first_yxyx: npt.NDArray[Any], second_yxyx: npt.NDArray[Any], crowds: Bools) -> Floats:

@@ -15,11 +15,16 @@ from tfx.utils import path_utils
 
 from components import features
 from components.dataset import DatasetSummary
+from components.detection.anchors import AnchorMap
+from components.detection.feature_maps import anchor_maps
+from components.detection.options import DetectorNetwork
 from components.drift import DRIFT_FILE, Drift
 from components.errors import ModelError
 from components.gate_options import GateOptions
 from components.hyperparameters import BEST_HYPERPARAMETERS, chosen_values
 from components.options import Options
+from components.pusher.classifier_scoring import ClassifierScoring
+from components.pusher.detector_scoring import DetectorScoring
 from components.pusher.float_verdict import float_gates, read_evaluation
 from components.pusher.int8_verdict import int8_gates
 from components.pusher.judgement import Judgement, judge
@@ -28,12 +33,25 @@ from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Publication
 from components.pusher.publishing import publish_to_staging
+from components.pusher.scoring import Scoring
 from components.pusher.staging import ReleaseFacts, stage_release
 from components.pusher.stores import open_store
 from components.pusher.training_statistics import canonical_statistics
 from components.pusher.tuned_config import tuned_config
 from components.transformed_examples import split_files
 from components.verdicts import Verdict
+
+
+class DetectorJob(Options):
+    """What a detector's anchors follow from.
+
+    Attributes:
+      backbone: of its network.
+      network: what stands on it.
+    """
+
+    backbone: str
+    network: DetectorNetwork
 
 
 class PushJob(Options):
@@ -47,6 +65,7 @@ class PushJob(Options):
       side: of the rasters, in pixels.
       channels: of the rasters.
       seed: which images calibrate.
+      detector: what a detector is made of; None of a classifier.
       run_id: of the run; also keeps a publication from being served from a cache.
       run_root: where the run writes.
       started_utc: when the run began.
@@ -64,6 +83,7 @@ class PushJob(Options):
     side: int
     channels: int
     seed: int
+    detector: DetectorJob | None
     run_id: str
     run_root: str
     started_utc: str
@@ -123,7 +143,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 transformed,
                 examples,
                 shape=(job.side, job.side, job.channels),
-                dataset=outcome.dataset,
+                scoring=_scoring(job, outcome.dataset),
                 options=job.release,
                 seed=job.seed,
             )
@@ -191,6 +211,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 training_statistics=training_statistics,
                 gates=judged.verdict.gates,
                 options=job.release,
+                maps=_anchor_maps(job),
                 facts=facts,
             )
             published = publish_to_staging(
@@ -204,6 +225,17 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             flatbuffer_sha256=manifest.files[manifest.golden.flatbuffer].sha256,
             already_released=published.already_published,
         )
+
+
+def _anchor_maps(job: PushJob) -> tuple[AnchorMap, ...] | None:
+    return None if job.detector is None else anchor_maps(job.detector.backbone, job.side, job.detector.network)
+
+
+def _scoring(job: PushJob, dataset: DatasetSummary) -> Scoring[Any]:
+    maps, rate = _anchor_maps(job), job.release.max_false_alarm_rate
+    if maps is None:
+        return ClassifierScoring(dataset, rate)
+    return DetectorScoring(dataset.label_names, maps, job.release.decoder, rate)
 
 
 def _read_drift(anomalies_uri: str) -> Drift:

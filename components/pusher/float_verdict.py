@@ -6,20 +6,30 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 
+from components.detection.evaluation_values import from_values
+from components.detection.records import DetectionQuality
 from components.gate_options import DecideOn, FloatGates
 from components.intervals import auc_interval, wilson_interval
 from components.pusher.bounded_gates import bounded_gate
-from components.pusher.figures import ClassifierEvaluation
+from components.pusher.detector_gates import quality_gates
+from components.pusher.figures import ClassifierEvaluation, DetectorEvaluation, Evaluation
 from components.quantization.records import Metrics
 from components.verdicts import Comparison, Gate
 
 _BASELINE = "baseline"
 
 
-def read_evaluation(uri: str) -> ClassifierEvaluation:
+def read_evaluation(uri: str) -> Evaluation:
     """Reads a ModelEvaluation artifact."""
     tables = {_slice_name(record.slice_key): dict(_values(record)) for record in tfma.load_metrics(uri)}
     whole = tables.pop("")
+    if ("ap", False) in whole:
+        change = whole.get(("ap", True))
+        return DetectorEvaluation(
+            metrics=_detection(whole),
+            change=None if change is None or math.isnan(change) else change,
+            slices={name: _detection(values) for name, values in sorted(tables.items())},
+        )
     return ClassifierEvaluation(
         metrics=_metrics(whole),
         change=whole.get(("accuracy", True)),
@@ -29,7 +39,7 @@ def read_evaluation(uri: str) -> ClassifierEvaluation:
 
 
 def float_gates(
-    evaluation: ClassifierEvaluation, limits: FloatGates, on: DecideOn, images_of_labels: Sequence[int]
+    evaluation: Evaluation, limits: FloatGates, on: DecideOn, images_of_labels: Sequence[int]
 ) -> tuple[Gate, ...]:
     """The gates on the float model, with the values that the Evaluator measured.
 
@@ -39,9 +49,11 @@ def float_gates(
     Args:
       evaluation: the Evaluator's.
       limits: the config section `gates.float`.
-      on: what of accuracy and AUC decides.
-      images_of_labels: of the eval split, one for each label.
+      on: what of accuracy and AUC, or of AP and AP50, decides.
+      images_of_labels: of the eval split, one for each label; not asked of a detector.
     """
+    if isinstance(evaluation, DetectorEvaluation):
+        return tuple(_detector_gates(evaluation, limits, on))
     metrics, least = evaluation.metrics, Comparison.AT_LEAST
     accuracy = wilson_interval(metrics.accuracy, metrics.examples)
     gates = []
@@ -63,6 +75,17 @@ def float_gates(
     return tuple(gates)
 
 
+def _detector_gates(evaluation: DetectorEvaluation, limits: FloatGates, on: DecideOn) -> Iterator[Gate]:
+    yield from quality_gates("gates.float", evaluation.metrics, limits, on)
+    if limits.max_ap_drop is not None and evaluation.change is not None:
+        yield Gate(
+            name="gates.float.max_ap_drop",
+            comparison=Comparison.AT_MOST,
+            limit=limits.max_ap_drop,
+            value=0.0 - evaluation.change,  # never -0
+        )
+
+
 def _slice_name(key: Any) -> str:
     return ",".join(part.bytes_value.decode() for part in key.single_slice_keys)
 
@@ -72,6 +95,10 @@ def _values(record: Any) -> Iterator[tuple[tuple[str, bool], float]]:
     for entry in record.metric_keys_and_values:
         if entry.key.model_name != _BASELINE and entry.value.HasField("double_value"):
             yield (entry.key.name, entry.key.is_diff), entry.value.double_value.value
+
+
+def _detection(values: dict[tuple[str, bool], float]) -> DetectionQuality:
+    return from_values({name: value for (name, is_diff), value in values.items() if not is_diff})
 
 
 def _metrics(values: dict[tuple[str, bool], float]) -> Metrics:

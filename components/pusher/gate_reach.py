@@ -1,7 +1,7 @@
 """Refuses, before anything is trained, what no model could pass on the images that will judge it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from components.errors import ConfigError
 from components.gate_options import DecideOn, GateOptions
@@ -35,6 +35,29 @@ def check_gates(gates: GateOptions, eval_images: Mapping[str, int]) -> None:
             hint="bring more eval images (data.splits), state other limits, or let the measured figures decide, luck"
             " and all, with --set gates.on=point; docs/gates.md has the numbers",
         )
+
+
+def check_detector_gates(gates: GateOptions, label_names: Sequence[str]) -> None:
+    """Checks that a detector's limits name labels of the data.
+
+    Whether AP can reach its limit on so few images cannot be said beforehand: its interval depends on what is found.
+
+    Args:
+      gates: the config section.
+      label_names: the background first.
+
+    Raises:
+      ConfigError: naming every gate that names no label.
+    """
+    for section, limits in (("float", gates.float_), ("int8", gates.int8)):
+        unknown = [label for label in limits.min_category_ap50 if label not in label_names[1:]]
+        if unknown:
+            key = f"gates.{section}.min_category_ap50"
+            raise ConfigError(
+                f"{key} names no label of the data: {', '.join(map(repr, unknown))}",
+                expected=f"labels among {', '.join(label_names[1:])}",
+                hint=f"--set {key}={{}} asks nothing of single labels",
+            )
 
 
 def check_operating_point(

@@ -17,7 +17,8 @@ class ReleaseOptions(Options):
       calibration_images: training images that calibrate the quantization.
       parity_images: eval images that are run under TFLite Micro and the reference kernels alike.
       max_false_alarm_rate: of the operating point, the share of the eval images without the positive label that may be
-        reported; None reports what has more than a probability of a half.
+        reported; None reports what has more than a probability of a half. Of a detector, how many false detections each
+        eval image may have on average; None takes the score with the best F1 at IoU 0.5.
       golden_images: eval images whose answers go along, to check any copy of the model by; at least one a label.
       arena_margin_bytes: added to the measured tensor arena in the C bundle.
       decoder: of a detector, from the model's outputs to detections.

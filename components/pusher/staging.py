@@ -7,11 +7,13 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from components.dataset import DatasetSummary
+from components.detection.anchors import AnchorMap
 from components.drift import Drift
 from components.options import Options
 from components.pusher.c_bundle.render import render_bundle
-from components.pusher.c_bundle.spec import BundleSpec
+from components.pusher.c_bundle.spec import BundleSpec, DetectorSpec
 from components.pusher.calibration import CALIBRATION_NAME, encode_calibration
+from components.pusher.figures import ClassifierFigures, Figures
 from components.pusher.judgement import Judgement
 from components.pusher.manifest import (
     CodeRecord,
@@ -69,9 +71,22 @@ def stage_release(
     training_statistics: bytes,
     gates: tuple[Gate, ...],
     options: ReleaseOptions,
+    maps: tuple[AnchorMap, ...] | None,
     facts: ReleaseFacts,
 ) -> Manifest:
     """Writes everything that a release holds into an empty folder, the manifest last.
+
+    Args:
+      folder: empty.
+      saved_model_dir: the float model.
+      judgement: of its int8 file, which passed.
+      dataset: names the labels.
+      drift: of the data from the baseline's.
+      training_statistics: of the train split.
+      gates: that were applied.
+      options: the config section `release`.
+      maps: a detector's anchors; None of a classifier.
+      facts: what the manifest says beside that.
 
     Raises:
       ReleaseError: if the C bundle cannot be rendered for this model.
@@ -79,14 +94,14 @@ def stage_release(
     footprint, parity, slimming, golden = judgement.footprint, judgement.parity, judgement.slimming, judgement.golden
     if footprint is None or parity is None or slimming is None or golden is None:
         raise ValueError("only a judgement that passed its gates can be released")
-    report = judgement.report
+    report, figures = judgement.report, judgement.figures
     bundle = BundleSpec(
         name=options.c_name,
         flatbuffer=judgement.flatbuffer,
         ops=report.ops,
         labels=dataset.label_names,
         positive=dataset.positive,
-        operating_point=judgement.figures.operating_point,
+        operating_point=figures.operating_point if isinstance(figures, ClassifierFigures) else None,
         input=report.inputs[0],
         outputs=report.outputs,
         golden=golden,
@@ -94,6 +109,7 @@ def stage_release(
         arena_margin_bytes=options.arena_margin_bytes,
         model=facts.model,
         vww_version=facts.code.version,
+        detector=_detector_spec(figures, maps, options),
     )
     flatbuffer_name = f"{options.c_name}_micro.tflite"
     files = render_bundle(bundle) | {
@@ -136,7 +152,7 @@ def stage_release(
         input=report.inputs[0],
         outputs=report.outputs,
         pixel_contract=PIXEL_CONTRACT,
-        figures=judgement.figures,
+        figures=figures,
         gates=gates,
         footprint=footprint,
         parity=parity,
@@ -154,3 +170,12 @@ def stage_release(
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     write_side_files(folder, manifest, render_sbom(metadata.distributions(), manifest.code.lock_sha256), signer)
     return manifest
+
+
+def _detector_spec(
+    figures: Figures, maps: tuple[AnchorMap, ...] | None, options: ReleaseOptions
+) -> DetectorSpec | None:
+    if maps is None:
+        return None
+    point = figures.operating_point
+    return DetectorSpec(maps, options.decoder, None if point is None else point.threshold)

@@ -77,6 +77,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge any model on CONFIG's images, with the metrics and slices of the Evaluator."""
+    from components.errors import ConfigError
     from pipeline.child import ask_child
     from pipeline.config import read_config
     from pipeline.console import RunView
@@ -84,6 +85,11 @@ def evaluate(
     from pipeline.show import print_evaluation
 
     config = read_config(config_file, overrides or ())
+    if config.task == "detection":
+        raise ConfigError(
+            "vww evaluate measures classifiers; the config has task=detection",
+            hint="a run measures its detector, float and int8: see vww report RUN, or vww releases show",
+        )
     request = EvaluationRequest(config=config, what=what, split=split, input_range=input_range)
     with RunView() as view:
         view.start("images")

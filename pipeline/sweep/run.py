@@ -100,7 +100,7 @@ def _request(planned: PlannedPoint, run_id: str) -> RunRequest:
         dataset_fingerprint=planned.data.fingerprint,
         released_version=open_store(config.release_uri).channels(config.name).held(Channel.STAGING),
         code=code_version(),
-        label_count=len(planned.data.label_names),
+        label_names=planned.data.label_names,
         started_utc=utc_now(),
         initial_weights_sha256=planned.initial_weights_sha256,
         measures_refused=True,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tests.bench import trainer
+from tests.bench import detection, trainer
 from tests.bench.costs import ROUNDS, Cost, cost, cpu_seconds, split_cost, wall_seconds
 from tests.bench.images import COCO_LIKE, TINY, BenchSet
 from tests.bench.memory import peak_mib
@@ -155,10 +155,15 @@ def main() -> None:
     """Runs what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", default="1000,5000", help="a smaller and a larger number of images")
-    parser.add_argument("--only", choices=("data", "trainer", "scaling", "memory"), help="these rows alone")
+    rows = ("data", "trainer", "scaling", "memory", "detection")
+    parser.add_argument("--only", choices=rows, help="these rows alone")
     arguments = parser.parse_args()
     small, large = (int(size) for size in arguments.images.split(","))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", flush=True)
+    if arguments.only in (None, "detection"):
+        detection.measure()
+    if arguments.only == "detection":  # no image is drawn for it
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.only != "memory":

@@ -41,7 +41,7 @@ def run_node(
         released_version=None,
         code=CodeVersion(version="bench", commit=None, dirty=None, repository=None, lock_sha256=None),
         started_utc="2026-11-22T03:04:05Z",
-        label_count=2,
+        label_names=("not-person", "person"),
     )
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)

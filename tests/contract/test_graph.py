@@ -37,14 +37,14 @@ def compile_ir(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
 
     def compile_with(
-        *overrides, config="demo", released="v1", fingerprint="f", label_count=2, weights=None, measures=False
+        *overrides, config="demo", released="v1", fingerprint="f", labels=("a", "b"), weights=None, measures=False
     ):
         settings = read_config(
             str(ROOT / f"pipeline/configs/{config}.yaml"),
             [*data_paths(ROOT / f"pipeline/configs/{config}.yaml"), f"run.root={root}", *overrides],
         )
         code = CodeVersion(version="0.1.0", commit="c", dirty=False, repository=None, lock_sha256=None)
-        facts = RunFacts("run-1", fingerprint, released, code, label_count, "2026-11-22T03:04:05Z", weights, measures)
+        facts = RunFacts("run-1", fingerprint, released, code, labels, "2026-11-22T03:04:05Z", weights, measures)
         return compiler.Compiler().compile(create_pipeline(settings, facts))
 
     return compile_with
@@ -148,7 +148,7 @@ def test_graph_changed_data_or_release_changes_the_nodes_that_read_them(compile_
     for facts, changed in (
         ({"fingerprint": "g"}, {"CocoExampleGen"}),
         ({"released": None}, {"ReleasedModel", "MicroPusher"}),
-        ({"label_count": 3}, {"BudgetGate", "CuratedSchema", "Trainer", "Evaluator"}),
+        ({"labels": ("a", "b", "c")}, {"BudgetGate", "CuratedSchema", "Trainer", "Evaluator"}),
         ({"weights": "0" * 64}, {"Trainer", "MicroPusher"}),
     ):
         after = nodes(compile_ir(**facts))

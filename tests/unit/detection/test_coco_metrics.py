@@ -1,58 +1,18 @@
 """The figures against pycocotools', on drawn images and at the edges."""
 
-import contextlib
-import io
-
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from components.detection.coco_metrics import image_order, measure_detections, measure_drop
+from components.detection.coco_metrics import measure_detections, measure_drop
+from tests.unit.detection.by_pycocotools import evaluate_by_pycocotools
 from tests.unit.detection.drawn_detections import NAMES, draw_images, make_found, make_truth
 
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar_1", "ar_10", "ar_100")
 BOX = (0.1, 0.2, 0.5, 0.6)
 
 
-def xywh_px(boxes, truth):
-    height, width = truth.height, truth.width
-    return [[x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height] for y0, x0, y1, x1 in boxes.tolist()]
-
-
-def evaluate_by_pycocotools(truths, found):
-    """COCOeval after `accumulate`, of images that are numbered in our order."""
-    annotations, results = [], []
-    for number, index in enumerate(image_order(truths, found), 1):
-        truth, detections = truths[index], found[index]
-        for label, box, crowd, area in zip(
-            truth.labels.tolist(), xywh_px(truth.boxes_yxyx, truth), truth.crowds, truth.areas_px.tolist(), strict=True
-        ):
-            annotations.append(
-                {"id": len(annotations) + 1, "image_id": number, "category_id": label, "bbox": box}
-                | {"iscrowd": int(crowd), "area": area}
-            )
-        for label, box, score in zip(
-            detections.labels.tolist(), xywh_px(detections.boxes_yxyx, truth), detections.scores.tolist(), strict=True
-        ):
-            results.append({"image_id": number, "category_id": label, "bbox": box, "score": score})
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth_set = COCO()
-        truth_set.dataset = {
-            "images": [{"id": number} for number in range(1, len(truths) + 1)],
-            "categories": [{"id": label} for label in range(1, len(NAMES))],
-            "annotations": annotations,
-        }
-        truth_set.createIndex()
-        evaluation = COCOeval(truth_set, truth_set.loadRes(results) if results else COCO(), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation
-
-
 def assert_equals_pycocotools(truths, found):
-    quality, evaluation = measure_detections(truths, found, NAMES), evaluate_by_pycocotools(truths, found)
+    quality, evaluation = measure_detections(truths, found, NAMES), evaluate_by_pycocotools(truths, found, len(NAMES))
     ours = [getattr(quality, figure) for figure in FIGURES]
     assert [-1 if each is None else each for each in ours] == pytest.approx(evaluation.stats[:9].tolist(), abs=1e-12)
     for label, name in enumerate(NAMES[1:]):

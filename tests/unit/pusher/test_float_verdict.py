@@ -114,13 +114,16 @@ class EvaluatorNode:
         (self._root / name).mkdir(exist_ok=True)
         return made
 
+    def config(self, limits):
+        return eval_config(limits, self._label_count)
+
     def run(self, name, limits, *, baseline):
         evaluation = self._artifact(standard_artifacts.ModelEvaluation, f"{name}-evaluation")
         blessing = self._artifact(standard_artifacts.ModelBlessing, f"{name}-blessing")
         context = Executor.Context(
             beam_pipeline_args=["--direct_running_mode=in_memory"], tmp_dir=str(self._root / "tmp"), unique_id=name
         )
-        config = eval_config(limits, self._label_count)
+        config = self.config(limits)
         Executor(context).Do(
             {
                 "examples": [self._examples],

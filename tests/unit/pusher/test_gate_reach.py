@@ -1,9 +1,9 @@
 import pytest
 
 from components.errors import ConfigError
-from components.gate_options import DecideOn, GateOptions
+from components.gate_options import DecideOn, FloatGates, GateOptions, Int8Gates
 from components.intervals import reachable_auc
-from components.pusher.gate_reach import check_gates, check_golden, check_operating_point
+from components.pusher.gate_reach import check_detector_gates, check_gates, check_golden, check_operating_point
 
 
 def gates(on=DecideOn.LOWER_BOUND, *, float_=None, **int8):
@@ -107,3 +107,17 @@ def test_check_golden_needs_as_many_images_and_every_label(golden, negatives, po
     else:
         with pytest.raises(ConfigError, match=refused):
             check_golden(golden, images(negatives, positives))
+
+
+@pytest.mark.parametrize("section", ["float", "int8"])
+@pytest.mark.parametrize("label", ["cat", "background"])
+def test_check_detector_gates_limit_of_no_label_is_refused(section, label):
+    limits = {"float": {"min_ap": 0.3}, "int8": {"min_ap": 0.3}}
+    limits[section]["min_category_ap50"] = {"bird": 0.5, label: 0.5}
+    found = GateOptions(float_=FloatGates(**limits["float"]), int8=Int8Gates(**limits["int8"]))
+    with pytest.raises(
+        ConfigError, match=rf"gates\.{section}\.min_category_ap50 names no label of the data: '{label}'"
+    ) as caught:
+        check_detector_gates(found, ("background", "bird", "boat"))
+    assert caught.value.expected == "labels among bird, boat"
+    check_detector_gates(found, ("none", "bird", "boat", label))

@@ -13,9 +13,10 @@ from components.gate_options import DecideOn, Int8Gates
 from components.intervals import drop_interval, wilson_interval
 from components.pusher import judgement
 from components.pusher.calibration import Calibration
+from components.pusher.classifier_scoring import ClassifierScoring, ClassifierSplit
 from components.pusher.int8_verdict import int8_gates
 from components.pusher.judged_images import JudgedImages
-from components.pusher.judgement import JudgedSplit, _predict, judge_flatbuffer
+from components.pusher.judgement import judge_flatbuffer
 from components.pusher.manifest import CalibrationRecord, SlimmingRecord
 from components.pusher.options import ReleaseOptions
 from components.quantization.slim import slim_flatbuffer
@@ -44,7 +45,7 @@ def make_split(persons, labels, float_persons=None):
         [str(n) for n in range(len(labels))],
         ["over_10%" if label else "none" for label in labels],
     )
-    return JudgedSplit(images, np.stack([1 - score, score], axis=1).astype(np.float32))
+    return ClassifierSplit(images, np.stack([1 - score, score], axis=1).astype(np.float32))
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def judge(echo):
             echo() if flatbuffer is None else flatbuffer,
             splits,
             calibration=Calibration(np.zeros((0, 2), np.uint8), RECORD),
-            dataset=make_dataset(positive),
+            scoring=ClassifierScoring(make_dataset(positive), options.get("max_false_alarm_rate")),
             options=ReleaseOptions(tflm_time_limit_s=60, **options),
         )
 
@@ -257,6 +258,7 @@ def test_float_model_answers_image_by_image_and_never_holds_the_split_as_floats(
     tf.saved_model.save(module, str(tmp_path), {features.PIXELS_SIGNATURE: module.answer})
     rasters = np.repeat(np.arange(256, dtype=np.uint8), 128 * 128).reshape(256, 128, 128, 1)
     expected = np.arange(256)[:, np.newaxis] / 127.5 - 1
-    found = []
-    assert peak_bytes(lambda: found.append(_predict(tmp_path, rasters))) < rasters.nbytes
-    np.testing.assert_allclose(found[0], expected, atol=1e-4)
+    images = JudgedImages(rasters, np.zeros(256, np.int64), [""] * 256, [""] * 256)
+    scoring, found = ClassifierScoring(make_dataset(), None), []
+    assert peak_bytes(lambda: found.append(scoring.answer(tmp_path, images, []))) < rasters.nbytes
+    np.testing.assert_allclose(found[0].probabilities, expected, atol=1e-4)
