@@ -85,7 +85,7 @@ def test_run_first_run_prints_its_tables_and_the_next_command_on_stdout(released
 
 def test_run_writes_everything_below_its_root(released):
     assert {path.name for path in released.root.iterdir()} == {
-        ".lock", "artifacts", "logs", "metadata.sqlite", "releases",
+        ".lock", "artifacts", "logs", "metadata.sqlite", "releases", "report.html",
     }  # fmt: skip
     assert {path.name for path in released.root.parent.iterdir()} == {"run", "tiny.yaml"}
 
