@@ -24,7 +24,9 @@ from components.example_gen.storage import FileReader
 from components.pusher.durable_files import replace_durably, storage_errors
 from components.rasters import rasterize
 from components.trainer.augmentation.augment import augment
+from components.trainer.augmentation.boxes import augment_boxes
 from components.trainer.augmentation.options import changes_of
+from components.trainer.box_targets import BoxTargets
 from pipeline.config import RunConfig
 from pipeline.report.contact_sheet import THUMBNAIL_PX, Tile, render_contact_sheet
 from pipeline.report.preview import PreviewReport, PreviewRequest
@@ -40,9 +42,10 @@ class Row:
       source_id: of the image.
       label: its name.
       raster: uint8 [side, side, channels], as evaluation would see it.
-      boxes_yxyx: float32 [objects, 4] in 0...1, of the objects that gave the label.
+      boxes_yxyx: float32 [objects, 4] in 0...1, of the objects that gave the label, or that a detector learns from.
       versions: uint8 [versions, side, side, channels], as training would see it.
-      captions: of the versions: what their labels are.
+      captions: of the versions: what their labels are, or how many objects a detector would have to find.
+      found_yxyx: of each version, float32 [objects, 4], where those objects are; None where nobody asks.
     """
 
     source_id: str
@@ -51,6 +54,7 @@ class Row:
     boxes_yxyx: npt.NDArray[np.float32]
     versions: npt.NDArray[np.uint8]
     captions: tuple[str, ...]
+    found_yxyx: tuple[npt.NDArray[np.float32], ...] | None = None
 
 
 def draw_preview(request: PreviewRequest) -> PreviewReport:
@@ -83,11 +87,25 @@ def augment_images(config: RunConfig, plan: DatasetPlan, *, images: int, version
     chosen = list(itertools.islice(_read(plan), images))
     if not chosen:
         raise DataError("no image of the train split can be read", hint="vww data report says why")
-    transform, names = config.transform, plan.label_names
-    boxes = [_boxes(image, checked, plan) for image, checked in chosen]
+    transform = config.transform
     rasters = _rasterize(chosen, transform.side, transform.channels)
     source = transform.training_raster
     given = rasters if source is None else _rasterize(chosen, source.side, source.channels)
+    change = _change_labels if config.trainer.detector is None else _change_boxes
+    return change(config, plan, chosen, rasters, given, versions)
+
+
+def _change_labels(  # noqa: PLR0917  # as `_change_boxes`
+    config: RunConfig,
+    plan: DatasetPlan,
+    chosen: Sequence[tuple[LabeledImage, CheckedImage]],
+    rasters: npt.NDArray[np.uint8],
+    given: npt.NDArray[np.uint8],
+    versions: int,
+) -> list[Row]:
+    """A classifier's rows."""
+    names, transform = plan.label_names, config.transform
+    boxes = [_boxes(image, checked, plan) for image, checked in chosen]
     draws = [
         augment(
             tf.constant(given),
@@ -112,6 +130,63 @@ def augment_images(config: RunConfig, plan: DatasetPlan, *, images: int, version
         )
         for place, (image, _) in enumerate(chosen)
     ]
+
+
+def _change_boxes(  # noqa: PLR0917  # as `_change_labels`
+    config: RunConfig,
+    plan: DatasetPlan,
+    chosen: Sequence[tuple[LabeledImage, CheckedImage]],
+    rasters: npt.NDArray[np.uint8],
+    given: npt.NDArray[np.uint8],
+    versions: int,
+) -> list[Row]:
+    """A detector's rows; crowds are left out, of which nothing is learned."""
+    boxes = [_object_boxes(image, checked, plan) for image, checked in chosen]
+    padded = np.zeros((len(boxes), max(1, *map(len, boxes)), 4), np.float32)
+    for place, found in enumerate(boxes):
+        padded[place, : len(found)] = found
+    exists = padded.any(axis=-1)
+    targets = BoxTargets(tf.constant(padded), tf.constant(exists.astype(np.int32)), tf.zeros(exists.shape, tf.bool))
+    draws = [
+        augment_boxes(
+            tf.constant(given),
+            targets,
+            tf.constant([config.run.seed, version], tf.int64),
+            changes_of(config.trainer.augmentation),
+            side=config.transform.side,
+            channels=config.transform.channels,
+        )
+        for version in range(versions)
+    ]
+    pictures = np.rint([changed.numpy() for changed, _ in draws]).astype(np.uint8)
+    rows = []
+    for place, (image, _) in enumerate(chosen):
+        left = [t.boxes_yxyx.numpy()[place][(t.labels.numpy()[place] > 0) & ~t.crowds.numpy()[place]] for _, t in draws]
+        rows.append(
+            Row(
+                source_id=image.record.source_id,
+                label=_count(boxes[place]),
+                raster=rasters[place],
+                boxes_yxyx=boxes[place],
+                versions=pictures[:, place],
+                captions=tuple(map(_count, left)),
+                found_yxyx=tuple(left),
+            )
+        )
+    return rows
+
+
+def _object_boxes(image: LabeledImage, checked: CheckedImage, plan: DatasetPlan) -> npt.NDArray[np.float32]:
+    boxes = (
+        box_yxyx(annotation, checked.width, checked.height)
+        for annotation in image.record.annotations
+        if annotation.category_id in plan.inventory.category_ids and not annotation.is_crowd
+    )
+    return np.array([box for box in boxes if box is not None], np.float32).reshape(-1, 4)
+
+
+def _count(boxes: npt.NDArray[np.float32]) -> str:
+    return f"{len(boxes)} object{'' if len(boxes) == 1 else 's'}"
 
 
 def _pad(boxes: Sequence[npt.NDArray[np.float32]]) -> Any | None:
@@ -167,7 +242,9 @@ def write_sheet(rows: Sequence[Row], path: Path) -> None:
     tiles = []
     for row in rows:
         tiles.append(Tile(_draw_boxes(row.raster, row.boxes_yxyx), f"{row.label}\n{row.source_id}"))
-        tiles += [Tile(_enlarge(version), caption) for version, caption in zip(row.versions, row.captions, strict=True)]
+        found = row.found_yxyx or (np.zeros((0, 4), np.float32),) * len(row.versions)
+        for version, boxes, caption in zip(row.versions, found, row.captions, strict=True):
+            tiles.append(Tile(_draw_boxes(version, boxes), caption))
     sheet = io.BytesIO()
     render_contact_sheet(tiles, columns=1 + len(rows[0].versions)).save(sheet, "JPEG", quality=92)
     with storage_errors(path, sheet.tell()):

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from components.detection.options import DetectorOptions
 from components.options import Options
-from components.trainer.augmentation.options import AugmentationOptions, mixing_changes
+from components.trainer.augmentation.options import AugmentationOptions, check_task_changes, mixing_changes
 from components.trainer.stages import ALL, Stage, check_stages
 
 Backbone = Literal["mobilenet_v1", "mobilenet_v2"]
@@ -278,6 +278,7 @@ class TrainerOptions(Options):
         for key in without_meaning:
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(f"{key}: has no meaning for a detector; leave it out")
+        check_task_changes(self.augmentation, is_detector=self.detector is not None)
         figures = ("accuracy", "auc") if self.detector is None else ("ap", "ap50")
         if self.best_by.metric not in {None, "loss", *figures}:
             raise ValueError(f"best_by: expected {', '.join(figures)} or loss, received {self.best_by.metric}")

@@ -16,7 +16,7 @@ from components.trainer.augmentation.options import (
     Saturation,
     ValueChange,
 )
-from components.trainer.augmentation.rectangles import erase
+from components.trainer.augmentation.rectangles import draw_rectangles, erase
 from components.trainer.augmentation.values import add_jpeg_noise, change_values, to_gray
 
 
@@ -50,37 +50,45 @@ def augment(
     """
     corners = None if objects is None else visibility.corners_of(objects)
     if not any(isinstance(change, Saturation) for change in changes):
-        rasters = _reduce(rasters, channels)
+        rasters = reduce_colours(rasters, channels)
     rasters, corners = _move(rasters, corners, seed, [c for c in changes if isinstance(c, PlaceChange)], side)
     for change in changes:
-        if isinstance(change, ValueChange):
-            rasters = change_values(rasters, change, seed)
-            if isinstance(change, Saturation):
-                rasters = _reduce(rasters, channels)
-        elif isinstance(change, JpegNoise):
-            rasters = add_jpeg_noise(rasters, change, seed)
+        if isinstance(change, ValueChange | JpegNoise):
+            rasters = change_pixels(rasters, change, seed, channels)
         elif isinstance(change, Erasing):
-            rasters = erase(rasters, change, seed, corners)
+            rasters = erase(rasters, change, seed, *draw_rectangles(change, seed, tf.shape(rasters)[0], corners))
         elif isinstance(change, BatchChange):
             rasters, labels = mix(tf.clip_by_value(rasters, 0.0, 255.0), labels, change, seed)
     return tf.clip_by_value(rasters, 0.0, 255.0), labels
 
 
-def _reduce(rasters: Any, channels: int) -> Any:
+def change_pixels(rasters: Any, change: ValueChange | JpegNoise, seed: Any, channels: int) -> Any:
+    """Changes the values of float32 rasters; after `saturation` they are gray where the model is."""
+    if isinstance(change, JpegNoise):
+        return add_jpeg_noise(rasters, change, seed)
+    rasters = change_values(rasters, change, seed)
+    return reduce_colours(rasters, channels) if isinstance(change, Saturation) else rasters
+
+
+def reduce_colours(rasters: Any, channels: int) -> Any:
     """Gray where the model is gray."""
     return rasters if rasters.shape[-1] == channels else to_gray(tf.cast(rasters, tf.float32))
+
+
+def bring_to_size(rasters: Any, side: int) -> Any:
+    """As float32 [n, side, side, channels]."""
+    if rasters.shape[1] == side:
+        return tf.cast(rasters, tf.float32)
+    return tf.image.resize(rasters, [side, side], method="bilinear", antialias=True)
 
 
 def _move(
     rasters: Any, corners: Any | None, seed: Any, changes: Sequence[PlaceChange], side: int
 ) -> tuple[Any, Any | None]:
     """The rasters as float32 at the model's side, and where the objects are in them."""
-    is_at_size = rasters.shape[1] == side
     if not changes:
-        if not is_at_size:
-            return tf.image.resize(rasters, [side, side], method="bilinear", antialias=True), corners
-        return tf.cast(rasters, tf.float32), corners
+        return bring_to_size(rasters, side), corners
     maps = places.draw_places(changes, seed, tf.shape(rasters)[0], side, corners)
-    is_exact = is_at_size and places.moves_whole_pixels(changes)
+    is_exact = rasters.shape[1] == side and places.moves_whole_pixels(changes)
     moved = places.resample(rasters, maps, side, is_exact=is_exact)
     return moved, None if corners is None else places.move(corners, maps)

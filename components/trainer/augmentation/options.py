@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from components.options import Options
 
-PresetName = Literal["none", "slim", "mlperf"]
+PresetName = Literal["none", "slim", "mlperf", "ssd"]
 Probability = Annotated[float, Field(gt=0, le=1)]
 _Kept = Annotated[float, Field(gt=0, le=1)]
 _DEFAULT_KEPT = 0.5
@@ -77,6 +77,34 @@ class Shift(Options):
     max_fraction: float = Field(gt=0, le=0.5)
     min_object_kept: _Kept = _DEFAULT_KEPT
     probability: Probability = 1.0
+
+
+class SsdRandomCrop(Options):
+    """A crop as SSD draws it, of a detector's images alone.
+
+    As in `crop`; how much of a box has to stay in view is drawn for each image from 0, 0.1, 0.3, 0.5, 0.7, 0.9 and 1.
+    """
+
+    name: Literal["ssd_random_crop"]
+    min_area_fraction: float = Field(default=0.1, gt=0, le=1)
+    max_area_fraction: float = Field(default=1.0, gt=0, le=1)
+    min_aspect: float = Field(default=0.5, gt=0)
+    max_aspect: float = Field(default=2.0, gt=0)
+    probability: Probability = 0.85
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_range(self, "area_fraction")
+        _check_range(self, "aspect")
+        return self
+
+
+class Expand(Options):
+    """The whole image, smaller by a factor of up to `max_factor`, somewhere on mid-gray, of a detector alone."""
+
+    name: Literal["expand"]
+    max_factor: float = Field(default=2.0, gt=1, le=4)
+    probability: Probability = 0.5
 
 
 # Changes of the values, pixel by pixel.
@@ -176,7 +204,7 @@ class CutMix(Options):
     probability: Probability = 1.0
 
 
-PlaceChange = HorizontalFlip | Crop | Rotation | Zoom | Shift
+PlaceChange = HorizontalFlip | Crop | Rotation | Zoom | Shift | SsdRandomCrop | Expand
 ValueChange = Brightness | Contrast | Saturation
 PictureChange = JpegNoise | Erasing
 BatchChange = MixUp | CutMix
@@ -186,6 +214,8 @@ Change = Annotated[
     | Rotation
     | Zoom
     | Shift
+    | SsdRandomCrop
+    | Expand
     | Brightness
     | Contrast
     | Saturation
@@ -251,6 +281,9 @@ PRESETS: Final[Mapping[PresetName, tuple[Change, ...]]] = MappingProxyType(
             Zoom(name="zoom", max_fraction=0.1),
             HorizontalFlip(name="horizontal_flip"),
         ),
+        # tensorflow/models, research/object_detection/samples/configs/ssd_mobilenet_v1_coco.config; see `augment_boxes`
+        # for what differs.
+        "ssd": (HorizontalFlip(name="horizontal_flip"), SsdRandomCrop(name="ssd_random_crop")),
     }
 )
 
@@ -268,3 +301,19 @@ def needs_colour(augmentation: AugmentationOptions) -> bool:
 def mixing_changes(augmentation: AugmentationOptions) -> list[str]:
     """The names of the changes that mix images, and so labels."""
     return [change.name for change in changes_of(augmentation) if isinstance(change, BatchChange)]
+
+
+def check_task_changes(augmentation: AugmentationOptions, *, is_detector: bool) -> None:
+    """Checks that every change has a meaning for the task.
+
+    Raises:
+      ValueError: naming the change.
+    """
+    if is_detector and (mixing := mixing_changes(augmentation)):
+        raise ValueError(
+            f"augmentation: {mixing[0]} mixes labels of whole images, of which a detector has none; take it out"
+        )
+    of_detectors = [c.name for c in changes_of(augmentation) if isinstance(c, SsdRandomCrop | Expand)]
+    if not is_detector and of_detectors:
+        instead = "crop" if of_detectors[0] == "ssd_random_crop" else "zoom"
+        raise ValueError(f"augmentation: {of_detectors[0]} is of detectors; a classifier takes {instead}")

@@ -1,4 +1,4 @@
-"""Flip, crop, rotation, zoom and shift, as one resampling of each image.
+"""Flip, crop, rotation, zoom, shift and expansion, as one resampling of each image.
 
 Each change is an affine map from the place of a pixel in the result to the place that it comes from, both with the
 image's centre at 0 and its edges at -0.5 and 0.5. Changes one after the other are the product of their maps, so every
@@ -7,16 +7,26 @@ pixel is interpolated once, however many there are.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from components.trainer.augmentation import visibility
 from components.trainer.augmentation.draws import happens, log_uniform, uniform
-from components.trainer.augmentation.options import Crop, HorizontalFlip, PlaceChange, Rotation, Shift, Zoom
+from components.trainer.augmentation.options import (
+    Crop,
+    Expand,
+    HorizontalFlip,
+    PlaceChange,
+    Rotation,
+    Shift,
+    SsdRandomCrop,
+    Zoom,
+)
 
 CANDIDATES = 16  # drawn for each image; the first that keeps an object is taken
+MID_GRAY = 127.5
 
 
 def draw_places(changes: Sequence[PlaceChange], seed: Any, count: Any, side: int, corners: Any | None) -> Any:
@@ -32,15 +42,38 @@ def draw_places(changes: Sequence[PlaceChange], seed: Any, count: Any, side: int
     Returns:
       float32 [n, 3, 3]; the identity where no candidate keeps enough of any object.
     """
-    limits = [change.min_object_kept for change in changes if not isinstance(change, HorizontalFlip)]
-    if corners is None or not limits:
+    limit = strictest_kept(changes)
+    if corners is None or limit is None:
         return _draw_maps(changes, seed, [count], side)
-    maps = _draw_maps(changes, seed, [count, CANDIDATES], side)
-    seen = move(corners[:, tf.newaxis], maps)
-    kept = visibility.area_inside(seen, visibility.VIEW)
-    fits = visibility.shows_object(seen, kept, max(limits))
-    first = tf.gather(maps, tf.argmax(tf.cast(fits, tf.int32), 1), batch_dims=1)
-    return tf.where(tf.reduce_any(fits, 1)[:, tf.newaxis, tf.newaxis], first, tf.eye(3))
+
+    def fits(seen: Any) -> Any:
+        return visibility.shows_object(seen, visibility.area_inside(seen, visibility.VIEW), limit)
+
+    return choose_places(changes, seed, side, corners, fits)
+
+
+def choose_places(
+    changes: Sequence[PlaceChange], seed: Any, side: int, corners: Any, fits: Callable[[Any], Any]
+) -> Any:
+    """One affine map for each image, as `draw_places`: the first of some candidates that fits.
+
+    Args:
+      changes: in the order in which they are applied.
+      seed: int64 [2].
+      side: of the result, in pixels.
+      corners: float32 [n, objects, 4, 2], of what is to be seen.
+      fits: from where that would be, float32 [n, candidates, objects, 4, 2], to bool [n, candidates].
+    """
+    maps = _draw_maps(changes, seed, [tf.shape(corners)[0], CANDIDATES], side)
+    is_fit = fits(move(corners[:, tf.newaxis], maps))
+    first = tf.gather(maps, tf.argmax(tf.cast(is_fit, tf.int32), 1), batch_dims=1)
+    return tf.where(tf.reduce_any(is_fit, 1)[:, tf.newaxis, tf.newaxis], first, tf.eye(3))
+
+
+def strictest_kept(changes: Sequence[PlaceChange]) -> float | None:
+    """The highest `min_object_kept` of some changes; None where they cannot lose an object, or draw it."""
+    limits = [change.min_object_kept for change in changes if isinstance(change, Crop | Rotation | Zoom | Shift)]
+    return max(limits, default=None)
 
 
 def _draw_maps(changes: Sequence[PlaceChange], seed: Any, shape: list[Any], side: int) -> Any:
@@ -59,7 +92,7 @@ def _draw_map(change: PlaceChange, seed: Any, shape: list[Any], side: int) -> An
     match change:
         case HorizontalFlip():
             drawn = _affine(-one, zero, zero, zero, one, zero)
-        case Crop():
+        case Crop() | SsdRandomCrop():
             width, height = draw_sizes(change, seed, shape)
             x, y = (draw(axis, -0.5, 0.5) for axis in "xy")
             drawn = _affine(width, zero, x * (1 - width), zero, height, y * (1 - height))
@@ -70,6 +103,9 @@ def _draw_map(change: PlaceChange, seed: Any, shape: list[Any], side: int) -> An
         case Zoom():
             x, y = (draw(axis, 1 - change.max_fraction, 1 + change.max_fraction) for axis in "xy")
             drawn = _affine(x, zero, zero, zero, y, zero)
+        case Expand():
+            factor, x, y = draw("factor", 1.0, change.max_factor), draw("x", -0.5, 0.5), draw("y", -0.5, 0.5)
+            drawn = _affine(factor, zero, x * (factor - 1), zero, factor, y * (factor - 1))
         case Shift():
             x, y = (tf.round(draw(axis, -change.max_fraction, change.max_fraction) * side) / side for axis in "xy")
             drawn = _affine(one, zero, x, zero, one, y)
@@ -114,14 +150,15 @@ def move(corners: Any, maps: Any) -> Any:
     return tf.stack([(scale_y * x - skew_x * y) / determinant, (scale_x * y - skew_y * x) / determinant], -1)
 
 
-def resample(rasters: Any, maps: Any, side: int, *, is_exact: bool) -> Any:
-    """Takes each image along its map; what lies beyond an edge is the mirrored image.
+def resample(rasters: Any, maps: Any, side: int, *, is_exact: bool, is_mirrored: bool = True) -> Any:
+    """Takes each image along its map.
 
     Args:
       rasters: [n, height, width, channels], a square of up to twice the side; fewer of its pixels would be skipped.
       maps: float32 [n, 3, 3].
       side: of the result, in pixels.
       is_exact: whether the maps lead from pixel to pixel, so that nothing is to be interpolated.
+      is_mirrored: whether what lies beyond an edge is the mirrored image, or mid-gray, without people in it.
 
     Returns:
       float32 [n, side, side, channels].
@@ -136,9 +173,9 @@ def resample(rasters: Any, maps: Any, side: int, *, is_exact: bool) -> Any:
         images=rasters if is_exact else tf.cast(rasters, tf.float32),
         transforms=transforms,
         output_shape=[side, side],
-        fill_value=0.0,
+        fill_value=MID_GRAY,
         interpolation="NEAREST" if is_exact else "BILINEAR",
-        fill_mode="REFLECT",
+        fill_mode="REFLECT" if is_mirrored else "CONSTANT",
     )
     return tf.cast(moved, tf.float32)
 

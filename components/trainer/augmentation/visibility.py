@@ -84,3 +84,34 @@ def shows_object(corners: Any, kept: Any, min_object_kept: float) -> Any:
     exists = whole > 0
     enough = exists & (kept >= (min_object_kept - _ROUNDING) * whole)
     return tf.reduce_any(enough, -1) | ~tf.reduce_any(exists, -1)
+
+
+def bounds_in_view(corners: Any) -> tuple[Any, Any]:
+    """The edges of what is in view of quadrilaterals, exactly: of a turned one, its corners out of view do not count.
+
+    Args:
+      corners: float32 [..., 4, 2].
+
+    Returns:
+      The lowest and the highest x and y of the part in view, float32 [..., 2] each in -0.5...0.5; where there is none,
+      one of the highest is not above the lowest.
+    """
+    x, y = tf.unstack(corners, axis=-1)
+    lows, highs = zip(_bounds_between(x, y), _bounds_between(y, x), strict=True)
+    return tf.stack(lows, -1), tf.stack(highs, -1)
+
+
+def _bounds_between(along: Any, across: Any) -> tuple[Any, Any]:
+    """The bounds of one coordinate, [..., 4], of the part whose other coordinate is in view."""
+    next_along, next_across = tf.roll(along, -1, -1), tf.roll(across, -1, -1)
+    rise = next_across - across
+    is_level = tf.abs(rise) < 1e-6
+    slope = tf.where(is_level, 1.0, rise)
+    at_low, at_high = (tf.clip_by_value((edge - across) / slope, 0.0, 1.0) for edge in (-0.5, 0.5))
+    first = tf.where(is_level, 0.0, tf.minimum(at_low, at_high))
+    last = tf.where(is_level, tf.cast(tf.abs(across) <= 0.5, tf.float32), tf.maximum(at_low, at_high))
+    ends = tf.concat([along + (next_along - along) * share for share in (first, last)], -1)
+    is_seen = tf.tile(last > first, [*[1] * (len(along.shape) - 1), 2])
+    low = tf.reduce_min(tf.where(is_seen, ends, 0.5), -1)
+    high = tf.reduce_max(tf.where(is_seen, ends, -0.5), -1)
+    return tf.clip_by_value(low, -0.5, 0.5), tf.clip_by_value(high, -0.5, 0.5)

@@ -8,6 +8,7 @@ from components.trainer.augmentation.options import (
     AugmentationOptions,
     Erasing,
     changes_of,
+    check_task_changes,
     needs_colour,
 )
 
@@ -73,3 +74,18 @@ def test_augmentation_wrong_parameter_is_refused(change, message):
 def test_erasing_defaults_are_the_papers():
     erasing = Erasing(name="erasing")
     assert (erasing.probability, erasing.min_area_fraction, erasing.max_area_fraction) == (0.5, 0.02, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "is_detector", "message"),
+    [
+        ([{"name": "mixup", "alpha": 1.0}], True, "mixup mixes labels of whole images, of which a detector has none"),
+        ([{"name": "cutmix", "alpha": 1.0}], True, "cutmix mixes labels"),
+        ("ssd", False, "ssd_random_crop is of detectors; a classifier takes crop"),
+        ([{"name": "expand"}], False, "expand is of detectors; a classifier takes zoom"),
+    ],
+)
+def test_augmentation_without_a_meaning_for_the_task_is_refused(augmentation, is_detector, message):
+    with pytest.raises(ValueError, match=message):
+        check_task_changes(PARSE.validate_python(augmentation), is_detector=is_detector)
+    check_task_changes(PARSE.validate_python(augmentation), is_detector=not is_detector)
