@@ -10,6 +10,7 @@ from pathlib import Path
 _COMPONENTS = Path(__file__).parent
 _STACK = (
     "apache-beam",
+    "faster-coco-eval",
     "keras",
     "keras-tuner",
     "tensorflow",

@@ -89,24 +89,24 @@ def read_index(files: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
     return ids, np.asarray(labels, np.int64)
 
 
-def read_boxes(files: Sequence[str], shape: tuple[int, int, int], max_boxes: int, key: str = features.RASTER) -> Any:
+def read_boxes(files: Sequence[str], shape: tuple[int, int, int], key: str = features.RASTER) -> Any:
     """A `tf.data.Dataset` of what a detector learns from.
 
     Args:
       files: of transformed examples.
       shape: [height, width, channels] of the rasters.
-      max_boxes: of one image, as `transform.max_boxes`.
       key: `features.RASTER` or `features.TRAINING_RASTER`.
 
     Returns:
       (raster, boxes, labels, crowds): uint8 of that shape; float32 [max_boxes, 4], boxes_yxyx in 0...1, the largest
-      first; int64 [max_boxes], 0 where there is no box; and bool [max_boxes], whether the box is around a crowd.
+      first; int64 [max_boxes], 0 where there is no box; and bool [max_boxes], whether the box is around a crowd. All
+      are padded to the `transform.max_boxes` that they were written with.
     """
     spec = {
         key: tf.io.FixedLenFeature([], tf.string),
-        features.BOXES: tf.io.FixedLenFeature([max_boxes, 4], tf.float32),
-        features.BOX_LABELS: tf.io.FixedLenFeature([max_boxes], tf.int64),
-        features.BOX_CROWDS: tf.io.FixedLenFeature([max_boxes], tf.int64),
+        features.BOXES: tf.io.FixedLenSequenceFeature([4], tf.float32, allow_missing=True),
+        features.BOX_LABELS: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+        features.BOX_CROWDS: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
     }
 
     def parse(record: Any) -> tuple[Any, Any, Any, Any]:

@@ -62,7 +62,9 @@ class RunFacts:
 def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
     """The graph of one run, for any runner."""
     # Would the model fit its device? Asked of random weights, before anything is spent on it.
-    budget_gate = BudgetGate(job=_budget_job(config, facts), code_digest=code_digest("trainer", "quantization"))
+    budget_gate = BudgetGate(
+        job=_budget_job(config, facts), code_digest=code_digest("trainer", "quantization", "detection")
+    )
     # Label, split and write the images as examples.
     example_gen = CocoExampleGen(
         options=config.data,
@@ -119,7 +121,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         eval_args=trainer_pb2.EvalArgs(),
         custom_config={
             "job": _training_job(config, facts).to_json(),
-            "code_digest": code_digest("trainer", "quantization"),
+            "code_digest": code_digest("trainer", "quantization", "detection"),
             "checkpoint_root": f"{config.run.root}/checkpoints",
         },
     )
@@ -188,7 +190,7 @@ def _tuner(config: RunConfig, options: TunerOptions, facts: RunFacts, transform:
         custom_config={
             "job": _training_job(config, facts).to_json(),
             "tuner": options.to_json(),
-            "code_digest": code_digest("trainer", "quantization"),
+            "code_digest": code_digest("trainer", "quantization", "detection"),
             "checkpoint_root": f"{config.run.root}/checkpoints",
         },
     )

@@ -4,6 +4,11 @@
                                 epoch_learning_rate; train_images, of the first batch
     <model_run>/validation/     epoch_loss, epoch_accuracy, epoch_auc; pr_curve, confusion, both of the eval split
 
+and of a detector, instead of accuracy and AUC:
+
+    <model_run>/train/          step_score_loss, step_box_loss; epoch_score_loss, epoch_box_loss
+    <model_run>/validation/     epoch_ap, epoch_ap50; detections, of the first images of the eval split
+
 Curves of epochs are named as Keras names them. TFX deletes what a killed run has written; curves of epochs are then
 written again from the checkpoint, the others begin anew.
 """
@@ -75,12 +80,15 @@ def draw_rasters(images: Any) -> npt.NDArray[np.uint8]:
     return np.asarray(tf.cast(tf.round(pixels.denormalize(images)), tf.uint8))
 
 
-def precision_recall(scores: npt.NDArray[np.float64], is_positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+def precision_recall(
+    scores: npt.NDArray[np.float64], is_positive: npt.NDArray[np.bool_], *, missed: int = 0
+) -> npt.NDArray[np.float64]:
     """What TensorBoard's PR curves are drawn from.
 
     Args:
       scores: [n], 0 to 1.
       is_positive: [n].
+      missed: further positives, without a score.
 
     Returns:
       [6, PR_THRESHOLDS]: true positives, false positives, true negatives, false negatives, precision and recall
@@ -92,7 +100,7 @@ def precision_recall(scores: npt.NDArray[np.float64], is_positive: npt.NDArray[n
         return (len(chosen) - np.searchsorted(np.sort(chosen), thresholds, side="left")).astype(np.float64)
 
     true, false = at_least(scores[is_positive]), at_least(scores[~is_positive])
-    positives, negatives = np.count_nonzero(is_positive), np.count_nonzero(~is_positive)
+    positives, negatives = np.count_nonzero(is_positive) + missed, np.count_nonzero(~is_positive)
     precision = true / np.maximum(true + false, 1.0)
     return np.stack([true, false, negatives - false, positives - true, precision, true / np.maximum(positives, 1)])
 

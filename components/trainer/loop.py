@@ -98,16 +98,18 @@ class TrainingLoop:
         return [v.numpy() for v in (self.model.weights if self._averages is None else self._averages.shadows)]
 
     def _train_on_batch(self, images: Any, targets: Any, step: Any) -> dict[str, Any]:
-        figures = self._strategy.run(self._train_on_share, args=(images, targets))
+        sizes = self._strategy.run(self._objective.size, args=(targets,))
+        size = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sizes, axis=None)
+        figures = self._strategy.run(self._train_on_share, args=(images, targets, size))
         if self._averages is not None:
             self._averages.update(step)
         return {n: self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for n, part in figures.items()}
 
-    def _train_on_share(self, images: Any, targets: Any) -> dict[str, Any]:
+    def _train_on_share(self, images: Any, targets: Any, size: Any) -> dict[str, Any]:
         """A replica's share of loss and figures; the sum over the replicas is the batch's."""
         with tf.GradientTape() as tape:
             outputs = tf.nest.map_structure(_as_float32, self.model(images, training=True))
-            learned, figures = self._objective.loss(outputs, targets)
+            learned, figures = self._objective.loss(outputs, targets, size)
             penalties = [penalty / self._strategy.num_replicas_in_sync for penalty in self.model.losses]
             loss = tf.add_n([learned, *penalties])
             scaled = self._optimizer.scale_loss(loss)

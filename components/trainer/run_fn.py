@@ -20,6 +20,7 @@ from components.trainer.job import TrainingJob
 from components.trainer.loop import TrainingLoop
 from components.trainer.models.build import build_model
 from components.trainer.objectives.classification import ClassificationTask
+from components.trainer.objectives.detection import DetectionTask
 from components.trainer.objectives.objective import Task
 from components.trainer.pace import Pace, describe_duration
 from components.trainer.replicas import calculating_in, check_shares, describe_devices, share_batches, training_strategy
@@ -66,7 +67,8 @@ def train(
     keras.utils.set_random_seed(job.seed)  # dropout's seed is exported too
     trained = build_model(job, total_steps=1)  # in float32, whatever the training calculates in
     keras.utils.set_random_seed(job.seed)
-    task = ClassificationTask(job, train_files, eval_files, checkpoints.path)
+    prepare = ClassificationTask if job.trainer.detector is None else DetectionTask
+    task = prepare(job, train_files, eval_files, checkpoints.path)
     loop = _start(job, task, checkpoints, run_dir, strategy=strategy, judged=trained)
     batches = task.batches(loop.position.step)
     curves = Curves(run_dir)

@@ -19,7 +19,7 @@ from pipeline.run import check_plan
 from pipeline.sweep.grid import Point
 
 METADATA_FILE = "metadata.sqlite"
-_STAGES = ("data_validation", "evaluator", "example_gen", "pusher", "quantization", "trainer", "transform")
+_STAGES = ("data_validation", "detection", "evaluator", "example_gen", "pusher", "quantization", "trainer", "transform")
 _PIPELINE_FILES = ("gates.py", "graph.py")
 _MAX_SLUG = 80  # characters; a file name has room for 255
 

@@ -59,7 +59,11 @@ class ClassifierObjective:
             from_logits=True, label_smoothing=options.label_smoothing, reduction="none"
         )
 
-    def loss(self, outputs: Any, targets: Any) -> tuple[Any, dict[str, Any]]:
+    def size(self, targets: Any) -> Any:
+        """How many images there are."""
+        return tf.cast(tf.shape(targets)[0], tf.float32)
+
+    def loss(self, outputs: Any, targets: Any, size: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ARG002  # known before
         """Of logits and labels, both float32 [n, labels], every row of labels a distribution over them."""
         batch = tf.cast(self._batch_size, tf.float32)
         weighted = self._loss(targets, outputs) * tf.linalg.matvec(targets, self._class_weights)

@@ -26,12 +26,16 @@ class Evaluation(Protocol):
 class Objective(Protocol):
     """What is learned from a batch, and what an epoch comes to."""
 
-    def loss(self, outputs: Any, targets: Any) -> tuple[Any, dict[str, Any]]:
+    def size(self, targets: Any) -> Any:
+        """What a replica's share adds to the number by which the batch's loss is divided, float32 []."""
+
+    def loss(self, outputs: Any, targets: Any, size: Any) -> tuple[Any, dict[str, Any]]:
         """A replica's share of a batch: the sum over the replicas is the batch's mean.
 
         Args:
           outputs: of the model for the replica's images, as float32.
           targets: what they should have been, as the task's training batches have it.
+          size: of the whole batch.
 
         Returns:
           The loss, float32 [], and further figures by name, likewise.
