@@ -4,6 +4,9 @@ from pathlib import Path
 
 from components.errors import ConfigError
 from components.pusher.outcome import OUTCOME_FILE, Outcome
+from components.pusher.pictures import PictureBook
+from pipeline.report.charts import WIDTH
+from pipeline.report.curves import draw_curve
 from pipeline.report.page import load_template, write_html
 from pipeline.report.run_tables import confusion_matrices, dataset_tables, drift_table, footprint_table, quality_tables
 from pipeline.show_judgement import show_limit
@@ -41,7 +44,7 @@ def write_run_page(name: str, artifact: Path, path: Path) -> None:
       ConfigError: if the outcome is one of another version of vww.
       StorageError: if the page cannot be written.
     """
-    write_html(render_run_page(name, read_outcome(artifact)), path)
+    write_html(render_run_page(name, read_outcome(artifact), PictureBook.read(artifact)), path)
 
 
 def read_outcome(artifact: Path) -> Outcome:
@@ -57,8 +60,8 @@ def read_outcome(artifact: Path) -> Outcome:
         ) from error
 
 
-def render_run_page(name: str, outcome: Outcome) -> str:
-    """The page's HTML."""
+def render_run_page(name: str, outcome: Outcome, pictures: PictureBook | None = None) -> str:
+    """The page's HTML; pictures and curves where there are some."""
     page = load_template(_TEMPLATE, {"limit": show_limit, "figure": _figure}).render(
         name=name,
         outcome=outcome,
@@ -69,6 +72,9 @@ def render_run_page(name: str, outcome: Outcome) -> str:
         footprint=None if outcome.footprint is None else footprint_table(outcome.footprint),
         dataset=dataset_tables(outcome.dataset),
         drift=drift_table(outcome),
+        groups={} if pictures is None else {title: shown for title, shown in pictures.groups.items() if shown},
+        curves=() if pictures is None else tuple(map(draw_curve, pictures.curves)),
+        chart_width=WIDTH,
         task=outcome.evaluation.task,
     )
     return page.strip() + "\n"

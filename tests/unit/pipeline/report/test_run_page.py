@@ -16,6 +16,7 @@ from components.drift import Drift
 from components.errors import ConfigError
 from components.pusher.figures import ClassifierEvaluation, ClassifierFigures, DetectorEvaluation, DetectorFigures
 from components.pusher.outcome import OUTCOME_FILE, Outcome, Publication
+from components.pusher.pictures import Curve, Picture, PictureBook, PictureBox
 from components.quantization.quality import measure_quality
 from components.quantization.records import Metrics
 from components.verdicts import Comparison, Gate, Verdict
@@ -125,6 +126,24 @@ def test_page_needs_nothing_else(classifier, detector):
         assert "default-src 'none'" in page
         assert "<script" not in page
         assert "http" not in page.replace("http-equiv", "")
+
+
+def test_page_with_pictures_draws_boxes_and_curves(detector):
+    boxes = (
+        PictureBox(label="stop", box_yxyx=(0.1, 0.2, 0.5, 0.6), score=None, is_right=True),
+        PictureBox(label="stop", box_yxyx=(0.1, 0.2, 0.4, 0.6), score=0.75, is_right=True),
+        PictureBox(label="stop", box_yxyx=(0.5, 0.7, 0.9, 0.9), score=0.5, is_right=False),
+    )
+    shown = Picture(source_id="7", png="AAAA", aspect=1.5, caption="1 of 1 found, 1 false", boxes=boxes)
+    book = PictureBook(groups={"worst": (shown,), "best": ()}, curves=(Curve(label="stop", points=((0.5, 1.0),)),))
+    page = render_run_page("mine", detector, book)
+    assert 'class="there" x="0.2" y="0.1" width="0.4" height="0.4"' in page
+    assert 'class="found"' in page
+    assert 'class="false"' in page
+    assert "stop 0.75" in page
+    assert "recall reaches 0.50" in page
+    assert "<h3>Worst</h3>" in page
+    assert "<h3>Best</h3>" not in page
 
 
 def test_find_outcome_takes_the_newest_by_number(tmp_path):
