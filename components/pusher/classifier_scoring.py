@@ -11,7 +11,8 @@ from components import features
 from components.dataset import DatasetSummary
 from components.pusher.figures import ClassifierFigures
 from components.pusher.judged_images import JudgedImages
-from components.pusher.scoring import Codes, JudgedSplit, Outputs, Scoring, answer_pixels
+from components.pusher.pictures import show_classifier
+from components.pusher.scoring import Codes, JudgedSplit, Measured, Outputs, Scoring, answer_pixels
 from components.quantization.contracts import TensorContract
 from components.quantization.metrics import dequantize
 from components.quantization.operating_point import choose_code, code_above_half, measure_rates, probability_of
@@ -54,10 +55,10 @@ class ClassifierScoring(Scoring[ClassifierSplit]):
         splits: Mapping[str, ClassifierSplit],
         outputs: Mapping[str, Outputs] | None,
         contracts: tuple[TensorContract, ...],
-    ) -> tuple[ClassifierFigures, tuple[str, ...]]:
+    ) -> Measured:
         float_metrics = {name: self._quality(split.images, split.probabilities) for name, split in splits.items()}
         if outputs is None:
-            return ClassifierFigures(float_metrics=float_metrics), ()
+            return Measured(ClassifierFigures(float_metrics=float_metrics))
         codes = {name: found[0] for name, found in outputs.items()}
         probabilities = {name: dequantize(found, contracts[0]) for name, found in codes.items()}
         on_eval = splits[features.EVAL]
@@ -68,13 +69,17 @@ class ClassifierScoring(Scoring[ClassifierSplit]):
             quantization_loss=measure_loss(on_eval.probabilities, probabilities[features.EVAL], on_eval.images.labels),
             operating_point=point,
         )
+        images = on_eval.images
+        pictures = show_classifier(
+            images.rasters, images.source_ids, images.labels, probabilities[features.EVAL], self.dataset.label_names
+        )
         if point is not None or self.dataset.positive is None:
-            return figures, ()
+            return Measured(figures, pictures)
         refusal = (
             f"release.max_false_alarm_rate: more than {self.max_false_alarm_rate} of the eval images without"
             f" {self.dataset.positive} have its highest score, or there are none, so that no threshold keeps to it"
         )
-        return figures, (refusal,)
+        return Measured(figures, pictures, (refusal,))
 
     def _quality(self, images: JudgedImages, probabilities: Floats) -> Quality:
         return measure_quality(probabilities, images.labels, self.dataset.label_names, images.slices)

@@ -21,7 +21,8 @@ from components.detection.options import DecoderOptions
 from components.detection.records import DetectorOperatingPoint
 from components.pusher.figures import DetectorFigures
 from components.pusher.judged_images import JudgedImages
-from components.pusher.scoring import JudgedSplit, Outputs, Scoring, answer_pixels
+from components.pusher.pictures import show_detector
+from components.pusher.scoring import JudgedSplit, Measured, Outputs, Scoring, answer_pixels
 from components.quantization.contracts import TensorContract
 from components.quantization.outputs import boxes_and_scores, output_order
 
@@ -63,12 +64,12 @@ class DetectorScoring(Scoring[DetectorSplit]):
         splits: Mapping[str, DetectorSplit],
         outputs: Mapping[str, Outputs] | None,
         contracts: tuple[TensorContract, ...],
-    ) -> tuple[DetectorFigures, tuple[str, ...]]:
+    ) -> Measured:
         float_metrics = {
             name: measure_detections(split.truths, split.detections, self.label_names) for name, split in splits.items()
         }
         if outputs is None:
-            return DetectorFigures(float_metrics=float_metrics), ()
+            return Measured(DetectorFigures(float_metrics=float_metrics))
         decoder = FixedDecoder.of(self.maps, self.decoder, *boxes_and_scores(contracts))
         progress.say("decoding int8 outputs as the C code does")
         found = {name: decoder.decode_all(codes) for name, codes in outputs.items()}
@@ -82,13 +83,21 @@ class DetectorScoring(Scoring[DetectorSplit]):
             quantization_loss=measure_drop(on_eval.truths, on_eval.detections, found[features.EVAL], self.label_names),
             operating_point=point,
         )
+        pictures = show_detector(
+            on_eval.images.rasters,
+            on_eval.images.source_ids,
+            on_eval.truths,
+            found[features.EVAL],
+            label_names=self.label_names,
+            threshold=self.decoder.min_score if point is None else point.threshold,
+        )
         if point is not None or self.max_false_detections is None:
-            return figures, ()
+            return Measured(figures, pictures)
         refusal = (
             f"release.max_false_alarm_rate: no score keeps to {self.max_false_detections} false detections for each"
             " eval image"
         )
-        return figures, (refusal,)
+        return Measured(figures, pictures, (refusal,))
 
     def _decode(self, answer: Mapping[str, npt.NDArray[Any]], anchors: npt.NDArray[np.float32]) -> Detections:
         boxes, scores = boxes_and_scores([answer[name] for name in output_order(answer)])

@@ -150,6 +150,8 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         except ModelError as error:
             return outcome.model_copy(update={"verdict": Verdict(gates=gates, refusals=(*refusals, error.message))})
         (pushed_dir / CANDIDATE_FILE).write_bytes(judgement.flatbuffer)
+        if judgement.pictures is not None:
+            judgement.pictures.write(pushed_dir)
         verdict = Verdict(
             gates=(*gates, *int8_gates(judgement, job.gates.int8, job.gates.on)),
             refusals=(*refusals, *judgement.refusals),

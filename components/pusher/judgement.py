@@ -16,6 +16,7 @@ from components.pusher.figures import ClassifierFigures, DetectorFigures
 from components.pusher.judged_images import JudgedImages, read_judged_images
 from components.pusher.manifest import Footprint, ParityRecord, SlimmingRecord
 from components.pusher.options import ReleaseOptions
+from components.pusher.pictures import PictureBook
 from components.pusher.scoring import Codes, Outputs, Scoring, Split
 from components.quantization.compare import compare_outputs
 from components.quantization.equality import compare_flatbuffers
@@ -40,6 +41,7 @@ class Judgement:
       calibration: the training images that set its scales.
       figures: of the float model, by the pixels signature, and of `flatbuffer`, on the whole of eval, which is judged,
         and of test where there is one.
+      pictures: eval images with its answers; None where TFLite Micro failed.
       tflm: the run under TFLite Micro on the eval split.
       parity: TFLite Micro against the reference kernels; None where it failed.
       slimming: `flatbuffer` against `portable` under TFLite Micro; None where it failed.
@@ -52,6 +54,7 @@ class Judgement:
     report: FlatbufferReport
     calibration: Calibration
     figures: ClassifierFigures | DetectorFigures
+    pictures: PictureBook | None
     tflm: TflmRun
     parity: ParityRecord | None
     slimming: SlimmingRecord | None
@@ -139,18 +142,23 @@ def judge_flatbuffer(
     failures = [run.failure for run in runs.values() if run.failure is not None]
     report = inspect_flatbuffer(flatbuffer)
     outputs = {name: run.outputs for name, run in runs.items() if run.outputs is not None}
-    figures, refusals = scoring.measure(splits, None if failures else outputs, report.outputs)
+    measured = scoring.measure(splits, None if failures else outputs, report.outputs)
     judgement = Judgement(
         portable=portable,
         flatbuffer=flatbuffer,
         report=report,
         calibration=calibration,
-        figures=figures,
+        figures=measured.figures,
+        pictures=measured.pictures,
         tflm=runs[features.EVAL],
         parity=None,
         slimming=None,
         golden=None,
-        refusals=(*(f"TFLite Micro: {failure}" for failure in failures), *_unregistrable(report.ops), *refusals),
+        refusals=(
+            *(f"TFLite Micro: {failure}" for failure in failures),
+            *_unregistrable(report.ops),
+            *measured.refusals,
+        ),
     )
     if failures:
         return judgement

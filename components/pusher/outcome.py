@@ -3,6 +3,7 @@
 <release artifact>/
   outcome.json              an Outcome
   candidate.tflite          the slim int8 flatbuffer, where it came to one
+  pictures.json             eval images with its answers (components.pusher.pictures), likewise
 """
 
 from components.dataset import DatasetSummary

@@ -9,6 +9,7 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +99,7 @@ def show_classifier(
     rasters: Rasters,
     source_ids: Sequence[str],
     labels: npt.NDArray[np.int64],
-    probabilities: npt.NDArray[np.floating[npt.NBitBase]],
+    probabilities: npt.NDArray[np.floating[Any]],
     label_names: Sequence[str],
 ) -> PictureBook:
     """A classifier's surest mistakes.
@@ -240,5 +241,5 @@ def _png(raster: Rasters) -> str:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(raster[:, :, 0] if raster.shape[2] == 1 else raster).save(buffer, "PNG", optimize=True)
+    Image.fromarray(raster.squeeze()).save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from components import features, pixels
 from components.pusher.figures import ClassifierFigures, DetectorFigures
 from components.pusher.judged_images import JudgedImages
+from components.pusher.pictures import PictureBook
 from components.quantization.contracts import TensorContract
 
 Codes = npt.NDArray[np.int8]
@@ -26,6 +27,21 @@ class JudgedSplit:
 
 
 Split = TypeVar("Split", bound=JudgedSplit)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What follows from the answers of both models.
+
+    Attributes:
+      figures: of both.
+      pictures: of the eval split; None where TFLite Micro failed.
+      refusals: what refuses the int8 file that is no threshold.
+    """
+
+    figures: ClassifierFigures | DetectorFigures
+    pictures: PictureBook | None = None
+    refusals: tuple[str, ...] = ()
 
 
 class Scoring(ABC, Generic[Split]):
@@ -47,8 +63,8 @@ class Scoring(ABC, Generic[Split]):
         splits: Mapping[str, Split],
         outputs: Mapping[str, Outputs] | None,
         contracts: tuple[TensorContract, ...],
-    ) -> tuple[ClassifierFigures | DetectorFigures, tuple[str, ...]]:
-        """The figures of both models, and what refuses the int8 file that is no threshold.
+    ) -> Measured:
+        """The figures of both models, and what there is to see of the int8 file's answers.
 
         Args:
           splits: eval, and test where there is one.

@@ -79,6 +79,10 @@ def test_judge_flatbuffer_of_a_detector_measures_what_the_c_code_decodes(judged,
     assert figures.float_metrics["eval"] == measure_detections(split.truths, split.detections, NAMES)
     assert 0.1 < expected.ap < figures.float_metrics["eval"].ap + 0.2
     assert figures.quantization_loss.drop == pytest.approx(figures.float_metrics["eval"].ap - expected.ap)
+    assert [curve.label for curve in judged.pictures.curves] == [
+        name for name, each in expected.categories.items() if each.boxes
+    ]
+    assert judged.pictures.groups["chosen by a hash of their ids"]
     low, high = figures.quantization_loss.drop_interval
     assert low <= figures.quantization_loss.drop <= high
     assert judged.refusals == ()

@@ -2,7 +2,6 @@ import base64
 import io
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from components.detection.detections import Detections, GroundTruth
