@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from components.dataset import DatasetSummary
-from components.detection.anchors import AnchorMap
+from components.detection.anchors import AnchorMap, anchors_yxhw
 from components.drift import Drift
 from components.options import Options
 from components.pusher.c_bundle.render import render_bundle
@@ -28,6 +28,7 @@ from components.pusher.provenance.keys import read_signer
 from components.pusher.provenance.sbom import render_sbom
 from components.pusher.provenance.side_files import write_side_files
 from components.pusher.release import CONFIG_NAME, MANIFEST_NAME, TRAINING_STATISTICS_NAME, hash_files, release_version
+from components.quantization.postprocess import append_postprocess
 from components.verdicts import Gate
 
 STACK = (
@@ -118,6 +119,7 @@ def stage_release(
         **golden.files(),
         CALIBRATION_NAME: encode_calibration(judgement.calibration.rasters),
         "labels.txt": "".join(f"{name}\n" for name in dataset.label_names).encode(),
+        **_postprocessing(judgement, dataset, options, maps),
         CONFIG_NAME: facts.config_yaml.encode(),
         TRAINING_STATISTICS_NAME: training_statistics,
     }
@@ -179,3 +181,15 @@ def _detector_spec(
         return None
     point = figures.operating_point
     return DetectorSpec(maps, options.decoder, None if point is None else point.threshold)
+
+
+def _postprocessing(
+    judgement: Judgement, dataset: DatasetSummary, options: ReleaseOptions, maps: tuple[AnchorMap, ...] | None
+) -> dict[str, bytes]:
+    """The file that ends in TFLite_Detection_PostProcess, if it is asked for."""
+    if maps is None or not options.decoder.postprocess_op:
+        return {}
+    flatbuffer = append_postprocess(
+        judgement.portable, anchors_yxhw(maps), options.decoder, labels=len(dataset.label_names)
+    )
+    return {f"{options.c_name}_postprocess.tflite": flatbuffer}
