@@ -1,8 +1,13 @@
 import pytest
 
+from components.detection.coco_metrics import measure_detections, measure_drop
+from components.detection.operating_point import measure_rates
+from components.detection.records import DetectorOperatingPoint
 from components.drift import Distance, FeatureDrift
+from components.pusher.figures import DetectorFigures
 from components.pusher.manifest import CodeRecord, parse_manifest
 from components.pusher.provenance.model_card import render_model_card
+from tests.unit.detection.drawn_detections import NAMES, draw_images
 
 
 def test_model_card_reads_as_it_did(golden, manifest):
@@ -86,3 +91,25 @@ def test_model_card_gate_on_a_bound_shows_what_was_measured(manifest):
     gate = manifest.gates[0].model_copy(update={"value": 0.91, "measured": 0.925})
     card = render_model_card(manifest.model_copy(update={"gates": (gate,)}))
     assert "| 0.91, the bound of 0.925 | passed |" in card
+
+
+def test_model_card_of_a_detector_has_cocos_figures_and_its_operating_point(manifest):
+    truths, found = draw_images()
+    quality = measure_detections(truths, found, NAMES)
+    point = DetectorOperatingPoint(
+        max_false_detections=None, threshold=0.5, codes=(3,), rates={"eval": measure_rates(truths, found, NAMES, 0.5)}
+    )
+    figures = DetectorFigures(
+        float_metrics={"eval": quality},
+        int8_metrics={"eval": quality},
+        quantization_loss=measure_drop(truths, found, found, NAMES),
+        operating_point=point,
+    )
+    card = render_model_card(manifest.model_copy(update={"figures": figures, "labels": NAMES, "positive": None}))
+    low, high = quality.ap_interval
+    assert f"| int8, eval | {quality.images} | {quality.boxes} | {quality.ap:.3f} ({low:.3f} to {high:.3f}) |" in card
+    assert "boxes and a score for each label out (bird, boat, bus)" in card
+    assert "AP fell by 0.000 (0.000 to 0.000) on eval" in card
+    counts = point.rates["eval"].labels["boat"]
+    assert f"| eval, boat | {counts.right} | {counts.false} | {counts.missed} | {counts.precision:.3f} |" in card
+    assert "Report a detection from a score of 0.500 on (int8 code 3), chosen on eval for the best F1" in card
