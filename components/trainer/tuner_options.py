@@ -6,11 +6,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from components.detection.options import DetectorNetwork
 from components.hyperparameters import set_path
 from components.options import Options
 from components.trainer.options import TrainerOptions
 
 _SECTION = "trainer"
+_FOOTPRINT = "it decides the footprint, which is measured before the Tuner runs; vww sweep tries it"
 # The budget, what trials are compared by, and what a run has looked at before the Tuner starts.
 _FIXED = {
     "trainer.epochs": "a trial has tuner.epochs",
@@ -18,10 +20,8 @@ _FIXED = {
     "trainer.best_by": "trials are compared by it",
     "trainer.best_by.metric": "trials are compared by it",
     "trainer.initial_weights": "they are looked at before the run starts; sweep them",
-    **dict.fromkeys(
-        ("trainer.backbone", "trainer.alpha", "trainer.activation", "trainer.border"),
-        "it decides the footprint, which is measured before the Tuner runs; vww sweep tries it",
-    ),
+    **dict.fromkeys(("trainer.backbone", "trainer.alpha", "trainer.activation", "trainer.border"), _FOOTPRINT),
+    "trainer.detector": "it decides the footprint; search its loss, match_iou, localization_weight or class_prior",
 }
 
 
@@ -114,8 +114,8 @@ def check_space(options: TrainerOptions, tuner: TunerOptions, check: Callable[[T
     if options.stages is not None:
         raise ValueError("tuner: trainer.stages have epochs of their own; tune one stage, by epochs and learning_rate")
     for path, dimension in tuner.space.items():
-        if path in _FIXED:
-            raise ValueError(f"tuner.space: {path} cannot be searched: {_FIXED[path]}")
+        if fixed := _why_fixed(path):
+            raise ValueError(f"tuner.space: {path} cannot be searched: {fixed}")
         if not path.startswith(f"{_SECTION}."):
             raise ValueError(
                 f"tuner.space: {path} is not below {_SECTION}; the data is fixed before the Tuner runs"
@@ -129,6 +129,14 @@ def check_space(options: TrainerOptions, tuner: TunerOptions, check: Callable[[T
             except ValueError as error:
                 reason = describe(error) if isinstance(error, ValidationError) else error
                 raise ValueError(f"tuner.space: {path} cannot be {json.dumps(value)}: {reason}") from error
+
+
+def _why_fixed(path: str) -> str | None:
+    """Why a path cannot be searched; of a detector's network neither can any part, such as one of its anchors' keys."""
+    section, _, rest = path.removeprefix(f"{_SECTION}.").partition(".")
+    if section == "detector" and rest.partition(".")[0] in DetectorNetwork.model_fields:
+        return _FOOTPRINT
+    return _FIXED.get(path)
 
 
 def describe(error: ValidationError) -> str:

@@ -83,6 +83,34 @@ def test_tuner_space_that_cannot_be_searched_is_refused(read, space, message):
     assert message.lower() in str(caught.value).lower()
 
 
+DETECTION = ("task=detection", "data.category=[a, b]", "gates={float: {min_ap50: 0.5}, int8: {min_ap50: 0.5}}")
+
+
+def test_tuner_space_of_a_detector_takes_what_it_learns_from(read):
+    space = (
+        "{trainer.detector.loss.gamma: {min: 1.0, max: 3.0}, trainer.detector.match_iou: {values: [0.4, 0.5]}, "
+        "trainer.detector.class_prior: {min: 0.01, max: 0.1, sampling: log}}"
+    )
+    assert set(read(*DETECTION, tuner(space)).tuner.space) == {
+        "trainer.detector.loss.gamma", "trainer.detector.match_iou", "trainer.detector.class_prior",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("trainer.detector.anchors.scales", "[0.2, 0.3]"),
+        ("trainer.detector.anchors", "{min_scale: 0.1}"),
+        ("trainer.detector.outputs", "per_map"),
+        ("trainer.detector.extra_filters", "[64]"),
+        ("trainer.detector", "{pyramid: ssd}"),
+    ],
+)
+def test_tuner_space_of_a_detector_leaves_its_network_alone(read, path, value):
+    with pytest.raises(ConfigError, match=rf"{path} cannot be searched: it decides the footprint"):
+        read(*DETECTION, tuner(f"{{{path}: {{values: [{value}]}}}}"))
+
+
 def test_tuner_space_with_saturation_needs_colour_to_train_on(read):
     space = tuner("{trainer.augmentation: {values: [none, slim]}}")
     with pytest.raises(ConfigError, match=r'augmentation cannot be "slim": .*saturation needs colour'):
