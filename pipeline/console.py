@@ -114,7 +114,7 @@ class RunView(AbstractContextManager["RunView"]):
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """A table on stdout: drawn on a terminal, aligned plain text elsewhere."""
     # Names of labels and files are text, whatever brackets they have.
-    console = Console(file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
     console.print(title, style="bold", soft_wrap=True)  # a table's own title is broken at the table's width
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in columns:
