@@ -1,5 +1,6 @@
-"""The YAML of config files: YAML 1.2's numbers and booleans, and no key twice."""
+"""The YAML of config files: YAML 1.2's numbers and booleans, finite ones, and no key twice."""
 
+import math
 import re
 from typing import Any
 
@@ -42,11 +43,21 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
 
 
+def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    number = loader.construct_yaml_float(node)
+    if not math.isfinite(number):
+        raise yaml.constructor.ConstructorError(None, None, f"{node.value} is no finite number", node.start_mark)
+    return number
+
+
+_Loader.add_constructor(_FLOAT, _construct_float)
+
+
 def parse_yaml_text(text: str) -> Any:
     """The value that a text stands for.
 
     Raises:
-      yaml.YAMLError: if it is not YAML, or a key stands twice.
+      yaml.YAMLError: if it is not YAML, a key stands twice, or a number is beyond all floats.
     """
     return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader with stricter rules
 

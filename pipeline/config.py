@@ -137,7 +137,7 @@ def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
     try:
         return _absolute(RunConfig.model_validate_json(json.dumps(tree, default=str)))
     except ValidationError as error:
-        problems = [_describe(problem, tree) for problem in error.errors()]
+        problems = [_describe(problem, tree) for problem in _told_once(error.errors())]
         raise ConfigError(
             f"{path}: " + ("\n  " if len(problems) > 1 else "") + "\n  ".join(problems),
             hint="docs/configuration.md lists every key; --set path.to.key=value overrides one",
@@ -181,6 +181,12 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
             f"--set {path}: {'.'.join(sections)} is a value, not a section", expected="a path to a single key"
         )
     node[key] = parse_yaml(text, f"the value of --set {path}")
+
+
+def _told_once(problems: Sequence[Any]) -> list[Any]:
+    """Without the lists that pydantic calls too short for having left out their bad items, which are told of."""
+    inside = {problem["loc"][:-1] for problem in problems}
+    return [each for each in problems if each["type"] != "too_short" or each["loc"] not in inside]
 
 
 def _describe(problem: Any, tree: Any) -> str:

@@ -124,7 +124,7 @@ class DetectorOptions(DetectorNetwork):
       class_prior: probability of every label that training starts with (the bias of the score heads).
     """
 
-    match_iou: Share = 0.5
+    match_iou: float = Field(default=0.5, gt=0, le=1)
     loss: Annotated[FocalLoss | HardNegativeMining, Field(discriminator="name")] = FocalLoss(name="focal")
     localization_weight: float = Field(default=1.0, gt=0)
     class_prior: float = Field(default=0.01, gt=0, lt=1)

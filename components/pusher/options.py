@@ -29,7 +29,7 @@ class ReleaseOptions(Options):
     """
 
     uri: str | None = None
-    c_name: str = Field(default="person_detect", pattern=f"^{BUNDLE_NAME}$")
+    c_name: str = Field(default="person_detect", pattern=f"^{BUNDLE_NAME}$", max_length=64)
     calibration_images: int = Field(default=300, ge=2)
     parity_images: int = Field(default=100, ge=1)
     max_false_alarm_rate: float | None = Field(default=None, ge=0, lt=1)

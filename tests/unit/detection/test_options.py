@@ -1,10 +1,15 @@
 import pytest
 from pydantic import ValidationError
 
-from components.detection.options import DecoderOptions
+from components.detection.options import DecoderOptions, DetectorOptions
 
 
 def test_decoder_options_postprocess_op_takes_no_overlap_of_0():
     assert DecoderOptions(max_iou=0).max_iou == 0
     with pytest.raises(ValidationError, match="max_iou: expected above 0 with postprocess_op"):
         DecoderOptions(max_iou=0, postprocess_op=True)
+
+
+def test_detector_options_match_iou_of_0_which_every_anchor_has_is_refused():
+    with pytest.raises(ValidationError, match="greater than 0"):
+        DetectorOptions(match_iou=0)

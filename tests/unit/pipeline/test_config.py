@@ -228,10 +228,19 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ("run.beam_pipeline_args=--x", "run.beam_pipeline_args: input should be a valid"),
         ("release.c_name=Person", "release.c_name: string should match pattern"),
         ("release.c_name=front__door", "release.c_name: string should match pattern"),
+        (f"release.c_name={'a' * 65}", "release.c_name: string should have at most 64 characters"),
     ],
 )
 def test_read_config_wrong_value_is_named_with_what_was_received(refuse, override, message):
     assert message in refuse(MINIMAL, override)
+
+
+def test_read_config_bad_item_of_a_list_is_named_alone(refuse):
+    ratios = "trainer.detector.anchors.aspect_ratios"
+    problem = refuse(MINIMAL, "task=detection", f"{ratios}=[0]")
+    assert f"{ratios}.0: input should be greater than 0; received 0" in problem
+    assert "at least 1 item" not in problem
+    assert f"{ratios}: tuple should have at least 1 item" in refuse(MINIMAL, "task=detection", f"{ratios}=[]")
 
 
 # YAML 1.2.
@@ -245,6 +254,13 @@ def test_read_config_number_is_read_as_yaml_1_2_does(read, text, value):
     assert read(MINIMAL, f"trainer.learning_rate={text}").trainer.learning_rate == value
     file = MINIMAL.replace("learning_rate: 0.003", f"learning_rate: {text}")
     assert read(file).trainer.learning_rate == value
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "!!float .inf", "!!float .nan"])
+def test_read_config_number_beyond_all_floats_is_refused(refuse, text):
+    problem = refuse(MINIMAL, f"trainer.learning_rate={text}")
+    assert "the value of --set trainer.learning_rate is not YAML" in problem
+    assert "is no finite number" in problem
 
 
 @pytest.mark.parametrize("word", ["no", "yes", "on", "off", "NO", "1e", "e5", "2026-11-22", "2026-11-22T03:04:05Z"])
