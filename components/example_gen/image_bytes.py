@@ -103,7 +103,8 @@ def _check_size(found: _Size, stated: _Size | None) -> None:
     if stated is not None and found != stated:
         raise BadImage(
             QuarantineReason.SIZE_MISMATCH,
-            f"the file is {found[0]}x{found[1]}, the annotations say {stated[0]}x{stated[1]}",
+            f"the file is {found[0]}x{found[1]}, the annotations say {stated[0]}x{stated[1]}"
+            + (", as if drawn on it turned by EXIF: turn its pixels" if stated == found[::-1] else ""),
         )
 
 

@@ -233,8 +233,10 @@ def test_check_image_other_size_is_refused_with_both_sizes(data):
     assert bad.detail == "the file is 67x45, the annotations say 67x46"
 
 
-def test_check_image_swapped_size_is_refused():
-    assert refuse(PLAIN_JPEGS["segments"], HEIGHT, WIDTH).reason is QuarantineReason.SIZE_MISMATCH
+def test_check_image_swapped_size_is_refused_with_its_likely_cause():
+    bad = refuse(PLAIN_JPEGS["segments"], HEIGHT, WIDTH)
+    assert bad.reason is QuarantineReason.SIZE_MISMATCH
+    assert bad.detail.endswith("the annotations say 45x67, as if drawn on it turned by EXIF: turn its pixels")
 
 
 @pytest.mark.parametrize(("width", "height"), [(10_000, 10_000), (65_501, 1), (1, 65_501)])
