@@ -14,6 +14,7 @@ import numpy.typing as npt
 from components.detection.anchor_fit import best_ious
 from components.detection.feature_maps import anchor_maps, feature_map_sides, finer_layers
 from components.detection.options import DetectorNetwork
+from components.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
 
@@ -128,7 +129,18 @@ def _candidates(boxes_yxyx: Floats, backbone: str, side: int, network: DetectorN
         for aspect_ratios in (own_ratios, fitted):
             for reduces_lowest in {network.anchors.reduces_lowest, False}:
                 changes = {"scales": scales, "aspect_ratios": aspect_ratios, "reduces_lowest": reduces_lowest}
-                yield network.model_copy(update={"anchors": network.anchors.model_copy(update=changes)})
+                candidate = network.model_copy(update={"anchors": network.anchors.model_copy(update=changes)})
+                if _can_be_held(candidate, backbone, side):
+                    yield candidate
+
+
+def _can_be_held(network: DetectorNetwork, backbone: str, side: int) -> bool:
+    """Whether a run would take it: boxes of extreme shape ask for anchors that no decoder holds."""
+    try:
+        anchor_maps(backbone, side, network)
+    except ConfigError:
+        return False
+    return True
 
 
 def _even_scales(centres: Floats, maps: int, max_scale: float) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ import math
 
 from components.backbones import MOBILENET_V1_BLOCKS, MOBILENET_V2_BLOCKS
 from components.detection.anchors import AnchorMap, lay_anchors
+from components.detection.fixed_point import check_anchors
 from components.detection.options import DetectorNetwork
 from components.errors import ConfigError
 
@@ -130,7 +131,7 @@ def anchor_maps(backbone: str, side: int, network: DetectorNetwork) -> tuple[Anc
     Args: as in `feature_map_sides`.
 
     Raises:
-      ConfigError: as `feature_map_sides`, or if there is not one scale for each map.
+      ConfigError: as `feature_map_sides`, if there is not one scale for each map, or as `fixed_point.check_anchors`.
     """
     sides = feature_map_sides(backbone, side, network)
     scales = network.anchors.scales
@@ -140,4 +141,6 @@ def anchor_maps(backbone: str, side: int, network: DetectorNetwork) -> tuple[Anc
             expected=f"one for each, of {', '.join(map(str, sides))} cells a side at transform.side={side}",
             hint=f"or leave it out, and state {_KEY}.anchors.min_scale and max_scale",
         )
-    return lay_anchors(network.anchors, sides)
+    maps = lay_anchors(network.anchors, sides)
+    check_anchors(maps)
+    return maps

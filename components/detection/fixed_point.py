@@ -17,7 +17,7 @@ from typing import Protocol
 
 from components.detection.anchors import AnchorMap
 from components.detection.coding import VARIANCES
-from components.errors import ModelError
+from components.errors import ConfigError, ModelError
 
 UNIT = 1 << 15
 STEP_SHIFT = 8  # from 2^-23 to Q15
@@ -122,6 +122,7 @@ def fix_outputs(
 
     Raises:
       ModelError: if they are not the outputs of a detector with these anchors.
+      ConfigError: as `check_anchors`.
     """
     parts = [tuple(maps)] if len(boxes) == 1 else [(each,) for each in maps]
     counts = [sum(each.count for each in part) for part in parts]
@@ -134,7 +135,7 @@ def fix_outputs(
             f" scores {received[1]}",
             expected=f"one pair for all feature maps, or one for each, of {', '.join(str(n) for n in counts)} anchors",
         )
-    _check_anchors(maps)
+    check_anchors(maps)
     return tuple(map(_fix_output, parts, boxes, scores))
 
 
@@ -143,16 +144,20 @@ def to_q15(share: float) -> int:
     return _round(share * UNIT)
 
 
-def _check_anchors(maps: Sequence[AnchorMap]) -> None:
-    count, largest = (
-        sum(each.count for each in maps),
-        max(size for each in maps for hw in each.shapes_hw for size in hw),
-    )
-    if count > MAX_ANCHORS or to_q15(largest / 2) > MAX_HALF_SIZE:
-        raise ModelError(
-            f"the fixed-point decoder cannot hold these anchors: received {count}, the largest of {largest:g} sides",
-            expected=f"at most {MAX_ANCHORS}, all of them smaller than 4 sides of the image",
-            hint="leave out extreme aspect ratios or the largest feature map: trainer.detector.anchors",
+def check_anchors(maps: Sequence[AnchorMap]) -> None:
+    """Refuses anchors that a detector could be trained with, but not run on a microcontroller.
+
+    Raises:
+      ConfigError: if there are too many, or one is too large or too small.
+    """
+    sizes = [size for each in maps for hw in each.shapes_hw for size in hw]
+    count, smallest, largest = sum(each.count for each in maps), min(sizes), max(sizes)
+    if count > MAX_ANCHORS or to_q15(smallest / 2) < 1 or to_q15(largest / 2) > MAX_HALF_SIZE:
+        raise ConfigError(
+            f"trainer.detector.anchors: the fixed-point decoder cannot hold these: received {count:,}, of"
+            f" {smallest:g} to {largest:g} sides of the image",
+            expected=f"at most {MAX_ANCHORS:,}, each of {1 / UNIT:.1g} to 4 sides",
+            hint="leave out extreme aspect ratios and scales, or the first of trainer.detector.feature_layers",
         )
 
 

@@ -82,3 +82,10 @@ def test_finer_layers_halve_the_stride_down_to_8():
     assert finer_layers("mobilenet_v1", DetectorNetwork(feature_layers=("block_3",))) == ()
     deep = DetectorNetwork(feature_layers=("block_13",))
     assert finer_layers("mobilenet_v1", deep) == (("block_11", "block_13"), ("block_5", "block_11", "block_13"))
+
+
+def test_propose_anchors_of_hairlines_are_none_that_no_decoder_holds():
+    hairlines = np.array([[0.1 * n, 0.02, 0.1 * n + 0.0005, 0.98] for n in range(9)])
+    lone = DetectorNetwork(anchors=AnchorOptions(aspect_ratios=(1.0,)))
+    found = propose_anchors(hairlines, "mobilenet_v1", 96, lone, 0.5)
+    assert found is None or anchor_maps("mobilenet_v1", 96, found.network)

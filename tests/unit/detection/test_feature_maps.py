@@ -81,3 +81,18 @@ def test_anchor_maps_other_number_of_scales_than_maps_is_refused():
     with pytest.raises(ConfigError, match=r"anchors\.scales: received 2 for 4 feature maps") as raised:
         anchor_maps("mobilenet_v1", 96, with_scales(0.2, 0.4))
     assert raised.value.expected == "one for each, of 6, 3, 2, 1 cells a side at transform.side=96"
+
+
+@pytest.mark.parametrize(
+    ("side", "changes", "received"),
+    [
+        (512, {"feature_layers": ("block_1", "block_13")}, "198,654, of"),
+        (96, {"anchors": AnchorOptions(aspect_ratios=(1.0, 100.0))}, "to 9.5 sides"),
+        (96, {"anchors": AnchorOptions(aspect_ratios=(1e300,))}, "sides"),
+        (96, {"anchors": AnchorOptions(min_scale=1e-9)}, "e-10 to"),
+    ],
+)
+def test_anchor_maps_that_no_microcontroller_could_decode_are_refused_before_training(side, changes, received):
+    with pytest.raises(ConfigError, match=r"anchors: the fixed-point decoder cannot hold these") as raised:
+        anchor_maps("mobilenet_v1", side, DetectorNetwork().model_copy(update=changes))
+    assert received in raised.value.message

@@ -11,7 +11,7 @@ from components.detection.coding import decode_boxes, decode_detections, encode_
 from components.detection.fixed_decoder import FixedDecoder
 from components.detection.fixed_point import fix_outputs
 from components.detection.options import AnchorOptions, DecoderOptions
-from components.errors import ModelError
+from components.errors import ConfigError, ModelError
 from components.quantization.contracts import TensorContract
 
 MAPS = lay_anchors(AnchorOptions(), (6, 3, 2, 1))
@@ -225,9 +225,11 @@ def test_float_outputs_are_refused():
         FixedDecoder.of(MAPS, DecoderOptions(), boxes, scores)
 
 
-@pytest.mark.parametrize(("rows", "size", "received"), [(300, 0.5, "90000"), (1, 4.0, "the largest of 4 sides")])
-def test_anchors_beyond_16_bits_are_refused(rows, size, received):
+@pytest.mark.parametrize(
+    ("rows", "size", "received"), [(300, 0.5, "90,000"), (1, 4.0, "to 4 sides"), (1, 1e-5, "1e-05 to")]
+)
+def test_anchors_beyond_what_16_bits_hold_are_refused(rows, size, received):
     maps = [AnchorMap(rows, rows, ((size, 0.5),))]
     boxes, scores = ONE.contracts(maps, 1)
-    with pytest.raises(ModelError, match=received):
+    with pytest.raises(ConfigError, match=received):
         FixedDecoder.of(maps, DecoderOptions(), boxes, scores)
