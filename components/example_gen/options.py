@@ -175,6 +175,13 @@ class ExampleGenOptions(Options):
         return self
 
     @model_validator(mode="after")
+    def _categories_are_lines(self) -> Self:
+        for name in self.categories:
+            if name.splitlines() != [name]:
+                raise ValueError(f"category: expected names of one line, as labels.txt has them; received {name!r}")
+        return self
+
+    @model_validator(mode="after")
     def _categories_differ(self) -> Self:
         is_alone = self.boxes is None and len(self.categories) == 1
         names = self.categories if is_alone else (BACKGROUND, *self.categories)

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -174,10 +173,10 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ("trainer.learning_rate=0", "trainer.learning_rate: input should be greater than 0; received 0"),
         ("data.group_near_duplicates=1", "data.group_near_duplicates: input should be a valid bool"),
         ("data.group_near_duplicates=no", "near_duplicates: input should be a valid boolean; received 'no'"),
-        ("trainer.augmentation=heavy", "trainer.augmentation: input should be 'none', 'slim' or 'mlperf'"),
+        ("trainer.augmentation=heavy", "trainer.augmentation: input should be 'none', 'slim', 'mlperf' or 'ssd'"),
         (
             "trainer.augmentation={name: crop}",
-            "trainer.augmentation: input should be 'none', 'slim' or 'mlperf'; received {'name': 'crop'}",
+            "trainer.augmentation: input should be 'none', 'slim', 'mlperf' or 'ssd'; received {'name': 'crop'}",
         ),
         ("trainer.augmentation=[{name: flip}]", "trainer.augmentation.0: input tag 'flip' found using 'name' does not"),
         (
@@ -223,6 +222,11 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ("data.category=[cat, cat]", "data.category: expected different names"),
         ("data.category=[cat, background]", "data.category: expected different names"),
         ("data.category=[]", "data.category: expected different names, at least one"),
+        ("data.category=[cat, '']", "data.category: expected names of one line, as labels.txt has them; received ''"),
+        (
+            'data.category="stop\\nsign"',
+            r"data.category: expected names of one line, as labels.txt has them; received 's",
+        ),
         ("data.format=image_folder", "data.annotations: has no meaning with format=image_folder"),
         ("data.split_ids={dev: ids.txt}", "data.split_ids.dev: input should be 'train', 'eval' or 'test'"),
         ("run.beam_pipeline_args=--x", "run.beam_pipeline_args: input should be a valid"),
@@ -415,7 +419,7 @@ def test_read_config_checked_in_file_is_valid_with_data_paths(path):
     has_folders = "format: image_folder" in path.read_text()
     config = read_config(str(path), ["data.images=/d"] + ([] if has_folders else ["data.annotations=/d/a.json"]))
     assert config.name == path.stem
-    assert config.run.root == f"{Path.cwd()}{os.sep}runs/{path.stem}"
+    assert Path(config.run.root).parent == Path.cwd() / "runs"
     assert set(config.data.shares) == {"train", "eval"}
 
 
