@@ -87,11 +87,11 @@ class DetectorNetwork(Options):
     """
 
     feature_layers: tuple[str, ...] | None = Field(default=None, min_length=1)
-    extra_filters: tuple[Annotated[int, Field(ge=1)], ...] = (512, 256, 256, 128)
+    extra_filters: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = (512, 256, 256, 128)
     separable_extras: bool = True
     pyramid: Literal["ssd", "ppn"] = "ssd"
     shares_heads: bool = False
-    head_filters: int | None = Field(default=None, ge=1)
+    head_filters: int | None = Field(default=None, ge=1, le=4096)
     head_kernel: Literal[1, 3] = 1
     anchors: AnchorOptions = AnchorOptions()
     outputs: Literal["concatenated", "per_map"] = "concatenated"

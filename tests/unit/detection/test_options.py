@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from components.detection.options import DecoderOptions, DetectorOptions
+from components.detection.options import DecoderOptions, DetectorNetwork, DetectorOptions
 
 
 def test_decoder_options_postprocess_op_takes_no_overlap_of_0():
@@ -13,3 +13,9 @@ def test_decoder_options_postprocess_op_takes_no_overlap_of_0():
 def test_detector_options_match_iou_of_0_which_every_anchor_has_is_refused():
     with pytest.raises(ValidationError, match="greater than 0"):
         DetectorOptions(match_iou=0)
+
+
+@pytest.mark.parametrize("changes", [{"extra_filters": (10**8,)}, {"shares_heads": True, "head_filters": 10**8}])
+def test_detector_network_filters_that_no_memory_holds_are_refused(changes):
+    with pytest.raises(ValidationError, match="less than or equal to 4096"):
+        DetectorNetwork(**changes)
