@@ -8,7 +8,7 @@ The parts that are read, of one image, one of its annotations and one category:
      "categories":  [{"id": 1, "name": "person"}]}
 
 A file that is not of this shape is a `DataError`. A record that is not is quarantined: left out, counted, and
-listed with its reason. Two cases are milder than that:
+listed with its reason. Some cases are milder than that:
 
 - An annotation with a usable area and no usable box stays, without its box: labels follow from the area alone,
   and dropping it would turn a person's image into a negative one. It is listed as `bad_box`. A detector has no use
@@ -259,9 +259,11 @@ class _Document:
             image = find_image(value, self.images)
             if image is None:  # it goes with its image
                 return
-            annotation = parse_annotation(value, image, categories)
+            annotation = parse_annotation(value, image, categories, needs_area=self.boxes is None)
             if self.boxes is not None:
-                annotation = annotation._replace(bbox_xywh_px=judge_box(value.get("bbox"), image, self.boxes))
+                box = judge_box(value.get("bbox"), image, self.boxes)
+                area = annotation.area if "area" in value else box[2] * box[3]
+                annotation = annotation._replace(area=area, bbox_xywh_px=box)
         except BadRecord as bad:
             name = name_entry(value, f"annotations[{entry.place}]")
             self.bad_annotations.append(Quarantined("annotation", name, bad.reason, bad.detail))

@@ -43,17 +43,27 @@ def same_as_text(image_id: RecordId) -> RecordId | None:
     return int(image_id) if is_number and str(int(image_id)) == image_id else None
 
 
-def parse_annotation(entry: dict[str, Any], image: ImageRecord, categories: Mapping[int, str] | None) -> Annotation:
-    """One annotation; its category is not looked up where `categories` is None. Raises BadRecord."""
+def parse_annotation(
+    entry: dict[str, Any], image: ImageRecord, categories: Mapping[int, str] | None, *, needs_area: bool = True
+) -> Annotation:
+    """One annotation; raises BadRecord.
+
+    Args:
+      entry: as the file has it.
+      image: that it names.
+      categories: in which its category is looked up; None where they are not known yet.
+      needs_area: whether it is bad without an area, which is 0 otherwise.
+    """
     parse_id(entry, "id")
     category_id = _field(entry, "category_id")
     if not is_int(category_id) or not -MAX_ID <= category_id <= MAX_ID:
         raise BadRecord(QuarantineReason.UNKNOWN_CATEGORY, f"category_id={shown(category_id)}")
     if categories is not None and category_id not in categories:
         raise BadRecord(QuarantineReason.UNKNOWN_CATEGORY, f"category_id={category_id}")
-    area = finite(_field(entry, "area"))
+    stated = _field(entry, "area") if needs_area else entry.get("area", 0)
+    area = finite(stated)
     if area is None or not 0 <= area <= MAX_AREA:
-        raise BadRecord(QuarantineReason.BAD_AREA, f"area={shown(entry['area'])}")
+        raise BadRecord(QuarantineReason.BAD_AREA, f"area={shown(stated)}")
     is_crowd = entry.get("iscrowd", 0)  # left out by many COCO-format exports
     if is_crowd not in (0, 1):
         raise BadRecord(QuarantineReason.BAD_FIELD, f"iscrowd={shown(is_crowd)}")

@@ -14,7 +14,7 @@ class Annotation(NamedTuple):
 
     Attributes:
       category_id: a key of `CocoDataset.categories`.
-      area: mask area in square pixels, 0...MAX_AREA.
+      area: mask area in square pixels, 0...MAX_AREA; of a detector's annotation that states none, its box's.
       bbox_xywh_px: left, top, width, height in pixels; finite, of positive size and touching the image, though
         possibly reaching beyond it. None where the file has no such box.
       is_crowd: one outline around many objects.

@@ -103,6 +103,20 @@ def test_plan_dataset_annotation_without_bbox_at_all_is_quarantined(data):
     assert [(entry.id, entry.reason) for entry in data.plan().quarantined] == [(bad, QuarantineReason.MISSING_BOX)]
 
 
+def test_plan_dataset_without_areas_takes_those_of_the_boxes_as_clipped(data):
+    data.add(4, 1, [90, 90, 50, 50])
+    for each in data.annotations:
+        del each["area"]
+    bad = data.add(4, 1, GOOD, area=None)
+    result = data.plan()
+    assert [(entry.id, entry.reason) for entry in result.quarantined] == [(bad, QuarantineReason.BAD_AREA)]
+    assert [(each.category_id, each.area) for each in result.records[4].record.annotations] == [
+        (1, 100.0), (1, 1200.0), (18, 600.0)
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="annotations are bad"):
+        data.plan(boxes=None, category="person", max_quarantined_fraction=0.1)
+
+
 def test_plan_dataset_too_many_bad_boxes_are_refused(data):
     for n in range(4):
         data.add(n, 1, [0, 0, 0, 0])
