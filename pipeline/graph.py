@@ -206,7 +206,8 @@ def _training_job(config: RunConfig, facts: RunFacts) -> TrainingJob:
         seed=config.run.seed,
         training_raster_shape=None if training is None else (training.side, training.side, training.channels),
         initial_weights_sha256=facts.initial_weights_sha256,
-        decoder=config.release.decoder,
+        # The float model has no part in that operator, and need not be trained again for it.
+        decoder=config.release.decoder.model_copy(update={"postprocess_op": False}),
         categories=config.data.categories if config.task == "detection" else None,
     )
 

@@ -122,6 +122,24 @@ def test_graph_changed_setting_changes_the_parameters_of_its_nodes_only(compile_
     assert differing == changed | {"MicroPusher"}  # which keeps the whole config
 
 
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("data.boxes.outside=quarantine", {"CocoExampleGen"}),
+        ("transform.max_boxes=8", {"Transform"}),
+        ("trainer.detector.match_iou=0.4", {"Trainer"}),
+        ("trainer.detector.outputs=per_map", {"BudgetGate", "Trainer"}),
+        ("gates.float.min_ap=0.01", {"Evaluator"}),
+        ("release.decoder.min_score=0.1", {"Trainer"}),
+        ("release.decoder.postprocess_op=true", set()),
+    ],
+)
+def test_graph_changed_setting_of_a_detector_changes_the_parameters_of_its_nodes_only(compile_ir, override, changed):
+    before, after = (nodes(compile_ir(*some, config="detect_demo")) for some in ((), (override,)))
+    differing = {name for name in before if parameters(before[name]) != parameters(after[name])}
+    assert differing == changed | {"MicroPusher"}
+
+
 def test_graph_of_a_sweeps_point_measures_what_is_beyond_the_device_budget(compile_ir):
     limited, free = (nodes(compile_ir("gates.int8.max_macs=1", measures=measures)) for measures in (False, True))
     assert '"max_macs":1' in str(parameters(limited["BudgetGate"])).replace("\\", "")
