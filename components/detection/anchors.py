@@ -8,11 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from components.detection.options import AnchorOptions
 
+# By which distances and sizes relative to an anchor are divided, y, x, h, w: see `components.detection.coding`.
+VARIANCES = (0.1, 0.1, 0.2, 0.2)  # the inverses of the published scales 10, 10, 5, 5
 # (scale, aspect ratio) of the first of the three shapes that a reduced lowest map has.
 _REDUCED_SCALE = 0.1
 
@@ -74,31 +73,3 @@ def _shapes(
         if options.has_interpolated_scale:
             pairs.append((math.sqrt(scale * scales[number + 1]), 1.0))
     return tuple((s / math.sqrt(ratio), s * math.sqrt(ratio)) for s, ratio in pairs)
-
-
-def anchors_yxhw(maps: Sequence[AnchorMap]) -> npt.NDArray[np.float32]:
-    """All anchors in their order, float32 [anchors, 4]: centre y, centre x, height, width.
-
-    A cell's anchors stand at its centre; they may reach beyond the image.
-    """
-    return np.concatenate([_of_map(each) for each in maps])
-
-
-def _of_map(each: AnchorMap) -> npt.NDArray[np.float32]:
-    y, x = np.meshgrid(
-        (np.arange(each.rows) + 0.5) / each.rows, (np.arange(each.columns) + 0.5) / each.columns, indexing="ij"
-    )
-    centres = np.stack([y, x], -1)[:, :, np.newaxis]
-    shapes = np.asarray(each.shapes_hw)
-    cells = (each.rows, each.columns, len(shapes), 2)
-    return (
-        np.concatenate([np.broadcast_to(centres, cells), np.broadcast_to(shapes, cells)], -1)
-        .reshape(-1, 4)
-        .astype(np.float32)
-    )
-
-
-def to_yxyx(boxes_yxhw: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Boxes [..., 4] by their edges: ymin, xmin, ymax, xmax."""
-    centre, half = boxes_yxhw[..., :2], boxes_yxhw[..., 2:] / 2
-    return np.concatenate([centre - half, centre + half], -1)

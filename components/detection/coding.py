@@ -8,12 +8,12 @@ that of `keras.utils.bounding_boxes` with `center_yxhw`.
 import numpy as np
 import numpy.typing as npt
 
-from components.detection.anchors import to_yxyx
+from components.detection.anchor_boxes import to_yxyx
+from components.detection.anchors import VARIANCES
 from components.detection.detections import Detections
 from components.detection.options import DecoderOptions
 from components.detection.selection import select
 
-VARIANCES = (0.1, 0.1, 0.2, 0.2)  # the inverses of the published scales 10, 10, 5, 5
 MIN_SIZE = 1e-7  # what has no height or width is encoded as if it had this one
 
 Floats = npt.NDArray[np.float32]

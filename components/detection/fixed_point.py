@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from components.detection.anchors import AnchorMap
-from components.detection.coding import VARIANCES
+from components.detection.anchors import VARIANCES, AnchorMap
 from components.errors import ConfigError, ModelError
 
 UNIT = 1 << 15

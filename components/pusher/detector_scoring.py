@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components import features, progress
-from components.detection.anchors import AnchorMap, anchors_yxhw
+from components.detection.anchor_boxes import anchors_yxhw
+from components.detection.anchors import AnchorMap
 from components.detection.coco_metrics import measure_detections, measure_drop
 from components.detection.coding import decode_detections
 from components.detection.detections import Detections, GroundTruth

@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from components.dataset import DatasetSummary
-from components.detection.anchors import AnchorMap, anchors_yxhw
+from components.detection.anchor_boxes import anchors_yxhw
+from components.detection.anchors import AnchorMap
 from components.drift import Drift
 from components.options import Options
 from components.pusher.c_bundle.render import render_bundle

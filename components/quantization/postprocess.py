@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.detection.coding import VARIANCES
+from components.detection.anchors import VARIANCES
 from components.detection.options import DecoderOptions
 from components.errors import ModelError
 from components.quantization.flatbuffer import read_graph

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components import features
-from components.detection.coding import VARIANCES
+from components.detection.anchors import VARIANCES
 from components.detection.options import DecoderOptions
 
 

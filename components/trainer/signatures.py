@@ -10,7 +10,7 @@ from keras.src.backend.tensorflow.export import TFExportArchive  # keras.export.
 from tensorflow.core.protobuf import fingerprint_pb2
 
 from components import features, pixels
-from components.detection.anchors import anchors_yxhw
+from components.detection.anchor_boxes import anchors_yxhw
 from components.detection.feature_maps import anchor_maps
 from components.detection.options import DecoderOptions
 from components.trainer.decoder import decode_batch

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from components import features, pixels
-from components.detection.anchors import anchors_yxhw
+from components.detection.anchor_boxes import anchors_yxhw
 from components.detection.coding import decode_detections
 from components.detection.detections import Detections
 from components.detection.feature_maps import anchor_maps

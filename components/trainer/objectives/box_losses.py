@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.detection.coding import VARIANCES
+from components.detection.anchors import VARIANCES
 from components.detection.options import FocalLoss, HardNegativeMining
 from components.trainer.box_targets import BoxTargets
 from components.trainer.objectives.matching import Assignment

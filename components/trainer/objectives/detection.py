@@ -10,7 +10,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components import features
-from components.detection.anchors import AnchorMap, anchors_yxhw, to_yxyx
+from components.detection.anchor_boxes import anchors_yxhw, to_yxyx
+from components.detection.anchors import AnchorMap
 from components.detection.coco_metrics import average_precision
 from components.detection.detections import Detections
 from components.detection.feature_maps import anchor_maps

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from components.detection.anchor_boxes import anchors_yxhw, to_yxyx
 from components.detection.anchor_fit import best_ious
 from components.detection.anchor_proposal import cluster_shapes, propose_anchors
-from components.detection.anchors import anchors_yxhw, to_yxyx
 from components.detection.coding import iou_yxyx
 from components.detection.feature_maps import anchor_maps, finer_layers
 from components.detection.options import AnchorOptions, DetectorNetwork

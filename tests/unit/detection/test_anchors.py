@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from components.detection.anchors import anchors_yxhw, lay_anchors, to_yxyx
+from components.detection.anchor_boxes import anchors_yxhw, to_yxyx
+from components.detection.anchors import lay_anchors
 from components.detection.options import AnchorOptions
 
 # Feature maps of ssd_mobilenet_v1_coco at 300x300.

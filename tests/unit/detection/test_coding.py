@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.detection.anchors import anchors_yxhw, lay_anchors
-from components.detection.coding import VARIANCES, decode_boxes, decode_detections, encode_boxes, iou_yxyx, sigmoid
+from components.detection.anchor_boxes import anchors_yxhw
+from components.detection.anchors import VARIANCES, lay_anchors
+from components.detection.coding import decode_boxes, decode_detections, encode_boxes, iou_yxyx, sigmoid
 from components.detection.options import AnchorOptions, DecoderOptions
 
 ANCHORS = anchors_yxhw(lay_anchors(AnchorOptions(), (6, 3, 2, 1)))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from components.detection.anchors import AnchorMap, anchors_yxhw, lay_anchors
+from components.detection.anchor_boxes import anchors_yxhw
+from components.detection.anchors import AnchorMap, lay_anchors
 from components.detection.coding import decode_boxes, decode_detections, encode_boxes, sigmoid
 from components.detection.fixed_decoder import FixedDecoder
 from components.detection.fixed_point import fix_outputs

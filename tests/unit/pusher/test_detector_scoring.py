@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from components import features, pixels
-from components.detection.anchors import anchors_yxhw, lay_anchors
+from components.detection.anchor_boxes import anchors_yxhw
+from components.detection.anchors import lay_anchors
 from components.detection.coco_metrics import measure_detections
 from components.detection.detections import GroundTruth
 from components.detection.fixed_decoder import FixedDecoder

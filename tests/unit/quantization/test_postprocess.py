@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from components import pixels
-from components.detection.anchors import AnchorMap, anchors_yxhw
+from components.detection.anchor_boxes import anchors_yxhw
+from components.detection.anchors import AnchorMap
 from components.detection.coding import decode_boxes, decode_detections, iou_yxyx, sigmoid
 from components.detection.detections import Detections
 from components.detection.options import DecoderOptions

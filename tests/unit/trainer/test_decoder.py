@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.detection.anchors import anchors_yxhw, lay_anchors
+from components.detection.anchor_boxes import anchors_yxhw
+from components.detection.anchors import lay_anchors
 from components.detection.coding import decode_detections
 from components.detection.options import AnchorOptions, DecoderOptions
 from components.trainer.decoder import decode_batch

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import features, pixels
-from components.detection.anchors import anchors_yxhw
+from components.detection.anchor_boxes import anchors_yxhw
 from components.detection.coding import decode_detections
 from components.detection.feature_maps import anchor_maps
 from components.detection.options import DecoderOptions, DetectorNetwork, DetectorOptions

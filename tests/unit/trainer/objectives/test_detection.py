@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.detection.anchors import AnchorMap, anchors_yxhw, to_yxyx
+from components.detection.anchor_boxes import anchors_yxhw, to_yxyx
+from components.detection.anchors import AnchorMap
 from components.detection.coding import encode_boxes, iou_yxyx
 from components.detection.options import DecoderOptions, FocalLoss, HardNegativeMining
 from components.trainer.box_split import BoxSplit
