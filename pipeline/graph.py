@@ -11,7 +11,6 @@ from components.code_digest import code_digest
 from components.data_validation.component import DataGate
 from components.data_validation.schema import CuratedSchema, raw_schema_text, statistics_schema_text
 from components.data_validation.statistics import statistics_options
-from components.detection.options import DetectorNetwork
 from components.evaluator.component import BaselineEvaluator
 from components.example_gen.component import CocoExampleGen
 from components.gate_options import DeviceBudget
@@ -216,8 +215,7 @@ def _detector_job(config: RunConfig) -> DetectorJob | None:
     detector = config.trainer.detector
     if detector is None:
         return None
-    network = DetectorNetwork(**{key: getattr(detector, key) for key in DetectorNetwork.model_fields})
-    return DetectorJob(backbone=config.trainer.backbone, network=network)
+    return DetectorJob(backbone=config.trainer.backbone, network=detector.network)
 
 
 def _push_job(config: RunConfig, facts: RunFacts) -> PushJob:

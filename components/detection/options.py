@@ -129,6 +129,11 @@ class DetectorOptions(DetectorNetwork):
     localization_weight: float = Field(default=1.0, gt=0)
     class_prior: float = Field(default=0.01, gt=0, lt=1)
 
+    @property
+    def network(self) -> DetectorNetwork:
+        """The part that the footprint, the anchors and the decoder follow from."""
+        return DetectorNetwork(**{key: getattr(self, key) for key in DetectorNetwork.model_fields})
+
 
 class DecoderOptions(Options):
     """How boxes and scores become detections, in the same way in TensorFlow, in Python and in the generated C.

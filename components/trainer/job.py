@@ -34,9 +34,7 @@ class Architecture(Options):
         """The architecture that a config asks for."""
         detector = trainer.detector
         return cls(
-            detector=None
-            if detector is None
-            else DetectorNetwork(**{key: getattr(detector, key) for key in DetectorNetwork.model_fields}),
+            detector=None if detector is None else detector.network,
             backbone=trainer.backbone,
             alpha=trainer.alpha,
             activation=trainer.activation,
