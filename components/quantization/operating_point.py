@@ -32,7 +32,8 @@ def choose_code(
     negatives = np.sort(codes[~is_positive])
     if len(negatives) == 0:  # no image could be a false alarm: that every code keeps to the rate says nothing
         return None
-    allowed = allowed_false_alarms(max_false_alarm_rate, len(negatives))
+    # Below 1, a rate never lets all of them be reported, however near it is.
+    allowed = min(allowed_false_alarms(max_false_alarm_rate, len(negatives)), len(negatives) - 1)
     # One above the highest of those that must not be reported.
     code = int(negatives[len(negatives) - allowed - 1]) + 1
     return None if code > np.iinfo(np.int8).max else code

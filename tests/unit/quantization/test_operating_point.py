@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from components.quantization.contracts import TensorContract
@@ -17,6 +17,7 @@ def split(negatives, positives):
 
 
 @given(CODES, CODES, st.floats(0, 1, exclude_max=True))
+@example([0, 1], [0], 1 - 2**-53)
 def test_choose_code_is_the_lowest_that_keeps_to_the_rate(negatives, positives, limit):
     codes, is_positive = split(negatives, positives)
     code = choose_code(codes, is_positive, limit, 1)
