@@ -98,13 +98,14 @@ def _platformio_library(spec: BundleSpec, sha256: str) -> bytes:
     """PlatformIO's manifest: the library without its self test, its version that of vww and of the flatbuffer."""
     on_request = (f"{spec.name}_golden.cc", f"{spec.name}_self_test.cc")
     kind, sources = ("classifier", ["+<*.cc>"]) if spec.detector is None else ("detector", ["+<*.c>", "+<*.cc>"])
+    headers = [f"{spec.name}_model_data.h", "model_settings.h"]
     manifest = {
         "name": spec.name,
         "version": f"{spec.vww_version}+{sha256[:12]}",
         "description": f"The image {kind} {spec.model} for TensorFlow Lite Micro",
         "frameworks": "*",
         "platforms": "*",
-        "headers": [f"{spec.name}_model_data.h", "model_settings.h"],
+        "headers": headers if spec.detector is None else [*headers, f"{spec.name}_detect.h"],
         "build": {
             "srcDir": ".",
             "includeDir": ".",
