@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from tfx.components.statistics_gen.executor import Executor
 from tfx.dsl.compiler import compiler
+from tfx.orchestration.local import runner_utils
 
 from components.pusher.options import CodeVersion
 from pipeline.config import read_config
@@ -94,6 +96,15 @@ def test_graph_compiled_twice_is_the_same_bytes(compile_ir, ir):
     again = compile_ir()
     assert again.SerializeToString(deterministic=True) == ir.SerializeToString(deterministic=True)
     assert str(again) == str(ir)
+
+
+def test_graph_steps_pack_no_copy_of_tfx_for_workers_on_this_machine(ir, tmp_path, monkeypatch):
+    deployment = runner_utils.extract_local_deployment_config(ir)
+    arguments = list(runner_utils.extract_executor_spec(deployment, "StatisticsGen").beam_pipeline_args)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    Executor(Executor.Context(beam_pipeline_args=arguments, tmp_dir=str(tmp_path / "work"), unique_id="1"))
+    assert arguments
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("config", sorted(path.stem for path in (ROOT / "pipeline/configs").glob("*.yaml")))
