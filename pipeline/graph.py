@@ -14,6 +14,7 @@ from components.data_validation.statistics import statistics_options
 from components.evaluator.component import BaselineEvaluator
 from components.example_gen.component import CocoExampleGen
 from components.gate_options import DeviceBudget
+from components.in_step import InStep
 from components.pusher.component import MicroPusher
 from components.pusher.executor import DetectorJob, PushJob
 from components.pusher.options import CodeVersion
@@ -31,7 +32,7 @@ from pipeline.gates import detector_eval_config, eval_config
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is only known when a run starts.
+    """What is only known when a run starts; on a cluster, `IN_STEP` stands for what is not known before.
 
     Attributes:
       run_id: of this run.
@@ -42,16 +43,18 @@ class RunFacts:
       started_utc: when the run began, such as `2026-11-22T03:04:05Z`.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
       measures_refused: whether a model that is refused is trained and measured all the same.
+      gpus: how many of them the training asked for, and must see.
     """
 
     run_id: str
     dataset_fingerprint: str
     released_version: str | None
-    code: CodeVersion
+    code: CodeVersion | InStep
     label_names: tuple[str, ...]
     started_utc: str
     initial_weights_sha256: str | None = None
     measures_refused: bool = False
+    gpus: int = 0
 
     @property
     def label_count(self) -> int:
@@ -123,6 +126,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
             "job": _training_job(config, facts).to_json(),
             "code_digest": code_digest("trainer", "quantization", "detection"),
             "checkpoint_root": f"{config.run.root}/checkpoints",
+            "gpus": facts.gpus,
         },
     )
     for node in [trainer] if tuner is None else [tuner, trainer]:
@@ -142,6 +146,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         anomalies=example_validator.outputs["anomalies"],
         blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
+        released_model=released_model.outputs["model"],
         examples=example_gen.outputs["examples"],
         transformed_examples=transform.outputs["transformed_examples"],
         hyperparameters=None if tuner is None else tuner.outputs["best_hyperparameters"],
@@ -233,8 +238,6 @@ def _push_job(config: RunConfig, facts: RunFacts) -> PushJob:
         run_root=config.run.root,
         started_utc=facts.started_utc,
         code=facts.code,
-        baseline=facts.released_version,
         config_yaml=config.to_yaml(),
-        initial_weights_sha256=facts.initial_weights_sha256,
         measures_refused=facts.measures_refused,
     )

@@ -15,8 +15,9 @@ from typing import IO, TYPE_CHECKING
 from components.errors import ConfigError, PipelineError, StorageError, VwwError
 from components.example_gen.plan import DatasetPlan, plan_dataset
 from components.features import EVAL
+from components.pusher.baseline import find_baseline
 from components.pusher.c_bundle.c_names import index_names
-from components.pusher.channels import Channel
+from components.pusher.code_version import code_version
 from components.pusher.gate_reach import (
     check_detector_gates,
     check_gates,
@@ -27,7 +28,6 @@ from components.pusher.outcome import Outcome
 from components.pusher.stores import open_store
 from components.trainer.weights_file import fingerprint_weights
 from pipeline.anchors import check_anchors
-from pipeline.code_version import code_version
 from pipeline.config import RunConfig
 from pipeline.console import RunView
 from pipeline.data_line import describe_plan
@@ -102,15 +102,10 @@ def look_at_store(config: RunConfig) -> str | None:
     release = config.release
     trusted: tuple[SSlibKey, ...] = ()
     if release.signing_key is not None or release.trusted_keys:
-        from components.pusher.provenance.trust import check_baseline, check_keys  # takes two seconds
+        from components.pusher.provenance.trust import check_keys  # takes two seconds
 
         trusted = check_keys(release)
-    store = open_store(config.release_uri)
-    store.check_usable(config.name)
-    version = store.channels(config.name).held(Channel.STAGING)
-    if trusted and version is not None:
-        check_baseline(store, store.read_manifest(config.name, version), trusted)
-    return version
+    return find_baseline(open_store(config.release_uri), config.name, trusted)
 
 
 def look_at_data(config: RunConfig, view: RunView) -> DatasetPlan:

@@ -98,11 +98,10 @@ def _take_coco(options: ExampleGenOptions) -> Inventory:
                 continue
             label = labeling.label_image(record, category_ids, parameters)
             images.append(FoundImage(record, file, label, source.split))
-    one = options.categories[0] if len(options.categories) == 1 and options.boxes is None else None
     return Inventory(
         images=tuple(images),
-        label_names=(labeling.BACKGROUND, *options.categories) if one is None else (f"not-{one}", one),
-        positive=one,
+        label_names=options.category_labels,
+        positive=options.positive,
         has_objects=True,
         category_ids=_label_categories(options.categories, datasets),
         quarantined=tuple(quarantined),

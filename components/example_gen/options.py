@@ -105,6 +105,17 @@ class ExampleGenOptions(Options):
         return (self.category,) if isinstance(self.category, str) else self.category
 
     @property
+    def positive(self) -> str | None:
+        """The COCO category that images have or have not; None where there are several, or boxes."""
+        return self.categories[0] if len(self.categories) == 1 and self.boxes is None else None
+
+    @property
+    def category_labels(self) -> tuple[str, ...]:
+        """The names of the labels of a COCO set, which follow from its categories alone."""
+        one = self.positive
+        return (BACKGROUND, *self.categories) if one is None else (f"not-{one}", one)
+
+    @property
     def rule(self) -> LabelRule:
         """The rule that labels."""
         if self.format == "image_folder":

@@ -22,6 +22,7 @@ class MicroPusherSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes no 
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "released_model": ChannelParameter(type=standard_artifacts.Model),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
         "hyperparameters": ChannelParameter(type=standard_artifacts.HyperParameters, optional=True),
@@ -38,6 +39,7 @@ class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
       anomalies: what the ExampleValidator found, the drift from the released model's data among it.
       blessing: the Evaluator's verdict on it.
       evaluation: the Evaluator's metrics.
+      released_model: the baseline, which staging still has to hold when the candidate goes there.
       examples: what the candidate was made from, for the manifest.
       transformed_examples: calibrates from the train split, judges on the eval split, measures on the test split.
       hyperparameters: what the Tuner chose, for the release's config; None where there is no Tuner.
@@ -56,6 +58,7 @@ class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
         anomalies: types.BaseChannel,
         blessing: types.BaseChannel,
         evaluation: types.BaseChannel,
+        released_model: types.BaseChannel,
         examples: types.BaseChannel,
         transformed_examples: types.BaseChannel,
         hyperparameters: types.BaseChannel | None,
@@ -69,6 +72,7 @@ class MicroPusher(base_component.BaseComponent):  # type: ignore[misc]
                 anomalies=anomalies,
                 blessing=blessing,
                 evaluation=evaluation,
+                released_model=released_model,
                 examples=examples,
                 transformed_examples=transformed_examples,
                 hyperparameters=hyperparameters,

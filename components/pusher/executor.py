@@ -20,10 +20,13 @@ from components.detection.feature_maps import anchor_maps
 from components.detection.options import DetectorNetwork
 from components.drift import DRIFT_FILE, Drift
 from components.errors import ModelError
+from components.exported_model import read_weights_sha256
 from components.gate_options import GateOptions
 from components.hyperparameters import BEST_HYPERPARAMETERS, chosen_values
+from components.in_step import IN_STEP, InStep
 from components.options import Options
 from components.pusher.classifier_scoring import ClassifierScoring
+from components.pusher.code_version import code_version
 from components.pusher.detector_scoring import DetectorScoring
 from components.pusher.float_verdict import float_gates, read_evaluation
 from components.pusher.int8_verdict import int8_gates
@@ -33,6 +36,7 @@ from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Publication
 from components.pusher.publishing import publish_to_staging
+from components.pusher.released_model import released_version
 from components.pusher.scoring import Scoring
 from components.pusher.staging import ReleaseFacts, stage_release
 from components.pusher.stores import open_store
@@ -70,9 +74,7 @@ class PushJob(Options):
       run_root: where the run writes.
       started_utc: when the run began.
       code: which code runs.
-      baseline: version that was released when the run started.
       config_yaml: the run's resolved config.
-      initial_weights_sha256: of the weights that training started from; None where they are random.
       measures_refused: whether the int8 flatbuffer is measured although the data or the float model was refused.
     """
 
@@ -87,10 +89,8 @@ class PushJob(Options):
     run_id: str
     run_root: str
     started_utc: str
-    code: CodeVersion
-    baseline: str | None
+    code: CodeVersion | InStep
     config_yaml: str
-    initial_weights_sha256: str | None
     measures_refused: bool
 
 
@@ -179,7 +179,16 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             return judged.model_copy(update={"layer_losses": losses})
         statistics = _read_training_statistics(artifact_utils.get_single_instance(input_dict["statistics"]))
         chosen = _read_hyperparameters(input_dict.get("hyperparameters"))
-        publication = self._publish(job, saved_model_dir, judgement, statistics, judged, tuned=chosen)
+        publication = self._publish(
+            job,
+            saved_model_dir,
+            judgement,
+            statistics,
+            judged,
+            tuned=chosen,
+            baseline=released_version(artifact_utils.get_single_instance(input_dict["released_model"])),
+            initial_weights_sha256=read_weights_sha256(artifact_utils.get_single_uri(input_dict["model"])),
+        )
         return judged.model_copy(update={"publication": publication})
 
     def _publish(
@@ -191,15 +200,17 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         judged: Outcome,
         *,
         tuned: dict[str, Any] | None,
+        baseline: str | None,
+        initial_weights_sha256: str | None,
     ) -> Publication:
         facts = ReleaseFacts(
             model=job.model,
             created_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             run=RunRecord(pipeline_run_id=job.run_id, root=job.run_root, started_utc=job.started_utc),
-            code=job.code,
-            baseline=job.baseline,
+            code=code_version() if job.code == IN_STEP else job.code,
+            baseline=baseline,
             config_yaml=tuned_config(job.config_yaml, tuned),
-            initial_weights_sha256=job.initial_weights_sha256,
+            initial_weights_sha256=initial_weights_sha256,
             tuned=tuned,
         )
         store = open_store(job.release_uri)
@@ -217,7 +228,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
                 facts=facts,
             )
             published = publish_to_staging(
-                store, manifest, Path(folder), job.release, baseline=job.baseline, by=f"run {job.run_id}"
+                store, manifest, Path(folder), job.release, baseline=baseline, by=f"run {job.run_id}"
             )
         return Publication(
             uri=published.uri,

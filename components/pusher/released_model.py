@@ -17,15 +17,23 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import io_utils, path_utils
 
 from components import features
+from components.in_step import IN_STEP
+from components.pusher.baseline import find_baseline
 from components.pusher.provenance.keys import read_public_key
 from components.pusher.release import TRAINING_STATISTICS_NAME
 from components.pusher.stores import open_store
 
 NOTE_FILE = "released_model.txt"
+_VERSION = "version"
+
+
+def released_version(artifact: Any) -> str | None:
+    """The version that a ReleasedModel's artifact was made from; None where nothing was released."""
+    return artifact.get_string_custom_property(_VERSION) or None
 
 
 class ReleasedModelSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes no types
-    """`version` is empty while nothing was released; `trusted_keys` are paths, as a JSON list."""
+    """`version` is empty while nothing was released, or `IN_STEP`; `trusted_keys` are paths, as a JSON list."""
 
     PARAMETERS = {  # noqa: RUF012  # TFX's way
         "release_uri": ExecutionParameter(type=str),
@@ -52,24 +60,29 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         """Writes `released_model.txt`; where there is a release, `Format-Serving/` and `Split-train/FeatureStats.pb`.
 
         Raises:
-          ReleaseError: if the release is damaged, or if none of the trusted keys signed it.
+          ConfigError: if a key cannot be used.
+          ReleaseError: if the release is damaged, or if none of the trusted keys signed it; where its version is found
+            out here, also if something else than releases is in the store.
+          StorageError: where the version is found out here, if the store cannot be written.
         """
         model = artifact_utils.get_single_instance(output_dict["model"])
         statistics = artifact_utils.get_single_instance(output_dict["statistics"])
+        store, model_name = open_store(exec_properties["release_uri"]), exec_properties["model_name"]
+        trusted = tuple(read_public_key(Path(path)) for path in json.loads(exec_properties["trusted_keys"]))
         version = exec_properties["version"]
+        if version == IN_STEP:
+            version = find_baseline(store, model_name, trusted) or ""
         statistics.split_names = artifact_utils.encode_split_names([features.TRAIN] if version else [])
         if version:
-            store = open_store(exec_properties["release_uri"])
             with tempfile.TemporaryDirectory() as folder:
                 release = Path(folder) / "release"
-                trusted = tuple(read_public_key(Path(path)) for path in json.loads(exec_properties["trusted_keys"]))
-                store.fetch(exec_properties["model_name"], version, release, trusted)
+                store.fetch(model_name, version, release, trusted)
                 io_utils.copy_dir(str(release / "saved_model"), path_utils.serving_model_dir(model.uri))
                 split_uri = artifact_utils.get_split_uri([statistics], features.TRAIN)
                 gfile.makedirs(split_uri)
                 gfile.copy(str(release / TRAINING_STATISTICS_NAME), f"{split_uri}/{DEFAULT_FILE_NAME}")
         for artifact in (model, statistics):
-            artifact.set_string_custom_property("version", version)
+            artifact.set_string_custom_property(_VERSION, version)
             with gfile.GFile(f"{artifact.uri}/{NOTE_FILE}", "w") as file:
                 file.write(f"{version}\n" if version else "nothing was released yet\n")
 
@@ -80,7 +93,8 @@ class ReleasedModel(base_component.BaseComponent):  # type: ignore[misc]
     Args:
       release_uri: the release store.
       model_name: folder of the model in it.
-      version: the released version when the run started; None where nothing was released.
+      version: the released version when the run started; None where nothing was released. `IN_STEP` takes what is
+        released when the step runs, whose result must then not be served from a cache.
       trusted_keys: files of public keys, of which one must have signed it; empty asks for none.
     """
 

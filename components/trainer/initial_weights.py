@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.errors import ModelError
+from components.exported_model import WEIGHTS_REPORT
 from components.trainer.detector_weights import holds_detector, load_detector
 from components.trainer.models.build import backbone_of, is_detector
 from components.trainer.models.layers import BlackBorder
@@ -31,8 +32,6 @@ from components.trainer.source_network import NORM_ROLES, Array, SourceLayer, So
 from components.trainer.stages import HEAD, block_of
 from components.trainer.weights_file import hash_weights, local_weights, released_labels, weights_location
 from components.trainer.weights_report import LayerReport, Outcome, WeightsReport
-
-REPORT_FILE = "initial_weights.json"
 
 
 def start_from(
@@ -81,17 +80,17 @@ def start_from(
     for note in report.notes:
         logging.warning("initial weights: %s", note)
     tf.io.gfile.makedirs(report_dir)
-    with tf.io.gfile.GFile(f"{report_dir}/{REPORT_FILE}", "w") as file:
+    with tf.io.gfile.GFile(f"{report_dir}/{WEIGHTS_REPORT}", "w") as file:
         file.write(report.model_dump_json(indent=2) + "\n")
     return report
 
 
 def copy_report(run_dir: str, serving_model_dir: str) -> None:
     """Puts the report, if `start_from` wrote one, beside the exported model."""
-    report = f"{run_dir}/{REPORT_FILE}"
+    report = f"{run_dir}/{WEIGHTS_REPORT}"
     if tf.io.gfile.exists(report):
         beside, _, _ = serving_model_dir.rstrip("/").rpartition("/")
-        tf.io.gfile.copy(report, f"{beside}/{REPORT_FILE}", overwrite=True)
+        tf.io.gfile.copy(report, f"{beside}/{WEIGHTS_REPORT}", overwrite=True)
 
 
 def load_initial_weights(

@@ -22,6 +22,22 @@ def training_strategy(devices: list[str] | None = None) -> Any:
     return tf.distribute.MirroredStrategy(chosen) if len(chosen) > 1 else tf.distribute.get_strategy()
 
 
+def check_gpus(wanted: int) -> None:
+    """Checks that as many GPUs are there as were asked for, so that nothing is trained on the CPU by mistake.
+
+    Raises:
+      ConfigError: if there are fewer.
+    """
+    found = [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
+    if len(found) < wanted:
+        raise ConfigError(
+            f"the Trainer asked for gpus={wanted}, and TensorFlow sees {len(found)}",
+            expected="an image with CUDA's libraries, on a node that lends it as many",
+            hint="give the Trainer the image that docker/build made with gpu=1, and look at the node's driver with"
+            " nvidia-smi; or ask for no GPU",
+        )
+
+
 def describe_devices() -> str:
     """What training runs on here, for a person."""
     gpus = len(tf.config.list_logical_devices("GPU"))

@@ -23,7 +23,14 @@ from components.trainer.objectives.classification import ClassificationTask
 from components.trainer.objectives.detection import DetectionTask
 from components.trainer.objectives.objective import Task
 from components.trainer.pace import Pace, describe_duration
-from components.trainer.replicas import calculating_in, check_shares, describe_devices, share_batches, training_strategy
+from components.trainer.replicas import (
+    calculating_in,
+    check_gpus,
+    check_shares,
+    describe_devices,
+    share_batches,
+    training_strategy,
+)
 from components.trainer.signatures import export
 from components.trainer.stages import HEAD, check_frozen_are_loaded
 from components.trainer.tuner_options import apply_values
@@ -180,10 +187,14 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
       fn_args: TFX's `FnArgs`; of `custom_config`, `job` holds a `TrainingJob` as JSON, `code_digest` the digest of the
-        code, and `checkpoint_root` the folder of all jobs' checkpoints. `hyperparameters` is what the Tuner chose, if
-        there is one.
+        code, `checkpoint_root` the folder of all jobs' checkpoints, and `gpus` how many have to be there.
+        `hyperparameters` is what the Tuner chose, if there is one.
+
+    Raises:
+      ConfigError: if GPUs are missing, before anything is read.
     """
     custom = fn_args.custom_config
+    check_gpus(custom["gpus"])
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     train_files, eval_files = find_files(fn_args.train_files), find_files(fn_args.eval_files)
     job = _tuned(TrainingJob.from_json(custom["job"]), fn_args.hyperparameters)

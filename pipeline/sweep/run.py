@@ -11,9 +11,9 @@ from threading import Lock
 from components import features
 from components.errors import GateError, PipelineError, VwwError
 from components.pusher.channels import Channel
+from components.pusher.code_version import code_version
 from components.pusher.outcome import Outcome
 from components.pusher.stores import open_store
-from pipeline.code_version import code_version
 from pipeline.console import RunView
 from pipeline.headline import Headline, headline
 from pipeline.requests import RunRequest

@@ -10,10 +10,10 @@ import pytest
 
 from components.errors import ReleaseError
 from components.example_gen.plan import plan_dataset
+from components.pusher.code_version import code_version
 from components.pusher.manifest import read_manifest
 from components.pusher.provenance.keys import generate_key
 from components.pusher.provenance.model_card import render_model_card
-from pipeline.code_version import code_version
 from pipeline.console import RunView
 from pipeline.run import run_pipeline
 

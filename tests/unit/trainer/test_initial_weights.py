@@ -13,8 +13,8 @@ import tensorflow as tf
 import tf_keras
 
 from components.errors import ModelError
+from components.exported_model import WEIGHTS_REPORT
 from components.trainer.initial_weights import (
-    REPORT_FILE,
     copy_report,
     load_initial_weights,
     start_from,
@@ -406,9 +406,9 @@ def test_start_from_leaves_the_report_in_the_run_and_beside_the_model(weights, t
         build_ours(), options(initial_weights=str(weights)), SIDE, hash_weights(weights), report_dir=str(run_dir)
     )
     assert report.sha256 == hash_weights(weights)
-    assert WeightsReport.from_json((run_dir / REPORT_FILE).read_text()) == report
+    assert WeightsReport.from_json((run_dir / WEIGHTS_REPORT).read_text()) == report
     copy_report(str(run_dir), str(serving))
-    assert (tmp_path / "model" / REPORT_FILE).read_text() == (run_dir / REPORT_FILE).read_text()
+    assert (tmp_path / "model" / WEIGHTS_REPORT).read_text() == (run_dir / WEIGHTS_REPORT).read_text()
 
 
 def test_start_from_says_one_line_in_the_log(weights, tmp_path, caplog):

@@ -125,6 +125,7 @@ def trainer_output(data, transform_graph, tmp_path_factory):
                 "job": make_job(epochs=EPOCHS).to_json(),
                 "code_digest": "some code",
                 "checkpoint_root": str(root / "checkpoints"),
+                "gpus": 0,
             },
         )
     )
@@ -361,7 +362,12 @@ def test_export_holds_the_averages_bit_by_bit(data, transform_graph, tmp_path):
             transform_graph_path=transform_graph.uri,
             serving_model_dir=str(tmp_path / "serving"),
             model_run_dir=str(tmp_path / "model_run"),
-            custom_config={"job": job.to_json(), "code_digest": "", "checkpoint_root": str(tmp_path / "checkpoints")},
+            custom_config={
+                "job": job.to_json(),
+                "code_digest": "",
+                "checkpoint_root": str(tmp_path / "checkpoints"),
+                "gpus": 0,
+            },
         )
     )
     state = trained.checkpoints.read().variables
