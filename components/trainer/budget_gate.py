@@ -8,9 +8,9 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 from tfx.types.channel import Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.experimental.simple_artifacts import Metrics
 
 from components import progress
-from components.artifacts import DeviceFootprint
 from components.trainer.budget import BUDGET_FILE, BudgetJob
 from components.trainer.footprint import measure_budget
 
@@ -45,7 +45,7 @@ class BudgetGateSpec(ComponentSpec):  # type: ignore[misc]
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS: dict[str, ChannelParameter] = {}  # noqa: RUF012
-    OUTPUTS = {"footprint": ChannelParameter(type=DeviceFootprint)}  # noqa: RUF012
+    OUTPUTS = {"footprint": ChannelParameter(type=Metrics)}  # noqa: RUF012
 
 
 class BudgetGate(base_component.BaseComponent):  # type: ignore[misc]
@@ -61,5 +61,5 @@ class BudgetGate(base_component.BaseComponent):  # type: ignore[misc]
 
     def __init__(self, *, job: BudgetJob, code_digest: str) -> None:
         super().__init__(
-            BudgetGateSpec(job=job.to_json(), code_digest=code_digest, footprint=Channel(type=DeviceFootprint))
+            BudgetGateSpec(job=job.to_json(), code_digest=code_digest, footprint=Channel(type=Metrics))
         )
