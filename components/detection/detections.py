@@ -20,6 +20,11 @@ class Detections:
     scores: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
 
+    def from_score(self, threshold: float) -> "Detections":
+        """Those with this score or a higher one; the threshold counts as float32, as the scores do."""
+        kept = self.scores >= np.float32(threshold)
+        return Detections(self.boxes_yxyx[kept], self.scores[kept], self.labels[kept])
+
 
 @dataclass(frozen=True)
 class GroundTruth:

@@ -45,12 +45,9 @@ def match_label(
     """Matches the detections of one label, at several thresholds of IoU [ious] at once."""
     scores, images, right, ignored = [], [], [], []
     for index, (truth, detections) in enumerate(zip(truths, found, strict=True)):
-        mine = np.flatnonzero(detections.labels == label)[:MAX_DETECTIONS]
-        if len(mine) == 0:
+        if label not in detections.labels:
             continue
-        is_mine = truth.labels == label
-        overlaps = box_ious(detections.boxes_yxyx[mine], truth.boxes_yxyx[is_mine], truth.crowds[is_mine])
-        boxes_taken, is_ignored = match_image(overlaps, truth.crowds[is_mine], ious)
+        mine, _, boxes_taken, is_ignored = match_label_in_image(truth, detections, label, ious)
         scores.append(detections.scores[mine])
         images.append(np.full(len(mine), index))
         right.append(boxes_taken >= 0)
@@ -67,6 +64,19 @@ def match_label(
         np.concatenate(ignored, axis=1)[:, order],
         boxes,
     )
+
+
+def match_label_in_image(
+    truth: GroundTruth, found: Detections, label: int, ious: Floats
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.int64], Bools]:
+    """Matches the detections of one label in one image.
+
+    Returns:
+      Indices of the label's detections, as many as COCO counts, and of its boxes; then as `match_image` of these.
+    """
+    mine, boxes = np.flatnonzero(found.labels == label)[:MAX_DETECTIONS], np.flatnonzero(truth.labels == label)
+    overlaps = box_ious(found.boxes_yxyx[mine], truth.boxes_yxyx[boxes], truth.crowds[boxes])
+    return mine, boxes, *match_image(overlaps, truth.crowds[boxes], ious)
 
 
 def match_image(overlaps: Floats, crowds: Bools, ious: Floats) -> tuple[npt.NDArray[np.int64], Bools]:

@@ -53,7 +53,7 @@ def measure_rates(
     truths: Sequence[GroundTruth], found: Sequence[Detections], label_names: Sequence[str], score: float
 ) -> DetectorRates:
     """What a score comes to; `label_names` has the background first."""
-    reported = [_from(each, score) for each in found]
+    reported = [each.from_score(score) for each in found]
     labels = {
         name: _count(match_label(truths, reported, label, _IOU)) for label, name in enumerate(label_names) if label > 0
     }
@@ -68,11 +68,6 @@ def measure_rates(
         labels=labels,
         confusion=tuple(map(tuple, confusion.tolist())),
     )
-
-
-def _from(found: Detections, score: float) -> Detections:
-    kept = found.scores >= score
-    return Detections(found.boxes_yxyx[kept], found.scores[kept], found.labels[kept])
 
 
 def _count(matches: Matches) -> DetectionCounts:

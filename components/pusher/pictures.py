@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.detection.detections import Detections, GroundTruth
-from components.detection.matches import match_label
+from components.detection.matches import match_label, match_label_in_image
 from components.options import Options
 
 PICTURES_FILE = "pictures.json"
@@ -34,7 +34,7 @@ class PictureBox(Options):
       label: its name.
       box_yxyx: ymin, xmin, ymax, xmax in 0...1.
       score: of one that was found; None of one that is there.
-      is_right: whether a found one is matched at IoU 0.5; of one that is there, true.
+      is_right: whether it is matched at IoU 0.5: of one that was found, to one that is there, and the other way round.
     """
 
     label: str
@@ -66,7 +66,7 @@ class Curve(Options):
 
     Attributes:
       label: its name.
-      points: (recall, precision), in the order of rising recall.
+      points: (recall, precision) at detections that are right, in the order of rising recall; none where none is.
     """
 
     label: str
@@ -150,7 +150,7 @@ def show_detector(
       threshold: the score from which on a detection is shown.
     """
     pages = [_lay_out(truth, each, label_names, threshold) for truth, each in zip(truths, found, strict=True)]
-    mistakes = list(map(_count_mistakes, pages))
+    mistakes = [sum(not box.is_right for box in boxes) for boxes in pages]
     everything = range(len(pages))
 
     def first(indices: Sequence[int], key: Callable[[int], tuple[float, str]]) -> tuple[Picture, ...]:
@@ -177,28 +177,22 @@ def _lay_out(
     truth: GroundTruth, found: Detections, label_names: Sequence[str], threshold: float
 ) -> tuple[PictureBox, ...]:
     """What is there and what is found at the threshold; crowds, and what is found in them, left out."""
-    kept = found.scores >= np.float32(threshold)
-    shown = Detections(found.boxes_yxyx[kept], found.scores[kept], found.labels[kept])
-    boxes = [
-        _box(label_names[truth.labels[index]], truth.boxes_yxyx[index], None, is_right=True)
+    shown = found.from_score(threshold)
+    is_found = np.zeros(len(truth.labels), bool)
+    detections = []
+    for label in np.unique(shown.labels):
+        mine, boxes, (taken,), (is_ignored,) = match_label_in_image(truth, shown, label, _AT_IOU_50)
+        is_right = taken >= 0
+        is_found[boxes[taken[is_right]]] = True
+        detections += [
+            _box(label_names[label], shown.boxes_yxyx[index], float(shown.scores[index]), is_right=bool(right))
+            for index, right in zip(mine[~is_ignored], is_right[~is_ignored], strict=True)
+        ]
+    there = [
+        _box(label_names[truth.labels[index]], truth.boxes_yxyx[index], None, is_right=bool(is_found[index]))
         for index in np.flatnonzero(~truth.crowds)
     ]
-    for label in range(1, len(label_names)):
-        matches = match_label([truth], [shown], label, _AT_IOU_50)
-        mine = np.flatnonzero(shown.labels == label)[: len(matches.scores)]
-        boxes += [
-            _box(label_names[label], shown.boxes_yxyx[index], float(shown.scores[index]), is_right=bool(is_right))
-            for index, is_right, is_ignored in zip(mine, matches.is_right[0], matches.is_ignored[0], strict=True)
-            if not is_ignored
-        ]
-    return tuple(boxes)
-
-
-def _count_mistakes(boxes: Sequence[PictureBox]) -> int:
-    """Boxes that were missed, and detections that are false."""
-    there = sum(box.score is None for box in boxes)
-    right = sum(box.is_right for box in boxes if box.score is not None)
-    return there - right + sum(not box.is_right for box in boxes)
+    return (*there, *detections)
 
 
 def _box(label: str, box: npt.NDArray[np.float32], score: float | None, *, is_right: bool) -> PictureBox:
@@ -226,10 +220,11 @@ def _curve(truths: Sequence[GroundTruth], found: Sequence[Detections], label: in
     if boxes == 0:
         return None
     counts = ~matches.is_ignored[0]
-    right = np.cumsum(matches.is_right[0][counts])
-    precision = right / np.arange(1, len(right) + 1)
-    steps = np.unique(np.linspace(0, max(len(right) - 1, 0), min(_MAX_POINTS, len(right))).astype(np.int64))
-    points = tuple((round(float(right[i] / boxes), 4), round(float(precision[i]), 4)) for i in steps)
+    places = np.flatnonzero(matches.is_right[0][counts])
+    chosen = np.unique(np.linspace(1, len(places), min(_MAX_POINTS, len(places))).astype(np.int64))
+    points = tuple(
+        (round(right / boxes, 4), round(right / (int(places[right - 1]) + 1), 4)) for right in chosen.tolist()
+    )
     return Curve(label=name, points=points)
 
 

@@ -27,12 +27,11 @@ class CurveChart:
 
 
 def draw_curve(curve: Curve) -> CurveChart:
-    """A chart of one label; without detections, an empty one."""
+    """A chart of one label that something right was found of."""
     places = [(_x(recall), _y(precision)) for recall, precision in curve.points]
-    reached = f"recall reaches {curve.points[-1][0]:.2f}" if curve.points else "nothing was found"
     return CurveChart(
         title=curve.label,
-        summary=f"{curve.label}: {reached}",
+        summary=f"{curve.label}: recall reaches {curve.points[-1][0]:.2f}",
         left=_LEFT,
         right=_RIGHT,
         top=_TOP,
@@ -40,7 +39,8 @@ def draw_curve(curve: Curve) -> CurveChart:
         height=HEIGHT,
         x_ticks=tuple(Tick(_x(value), f"{value:g}") for value in _TICKS),
         y_ticks=tuple(Tick(_y(value), f"{value:g}") for value in _TICKS),
-        path="".join(f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(places)),
+        # Twice at the first point: a line without length is a dot, where there is no other.
+        path="".join(f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(places[:1] + places)),
     )
 
 

@@ -62,6 +62,7 @@ def read_outcome(artifact: Path) -> Outcome:
 
 def render_run_page(name: str, outcome: Outcome, pictures: PictureBook | None = None) -> str:
     """The page's HTML; pictures and curves where there are some."""
+    curves = () if pictures is None else pictures.curves
     page = load_template(_TEMPLATE, {"limit": show_limit, "figure": _figure}).render(
         name=name,
         outcome=outcome,
@@ -73,7 +74,8 @@ def render_run_page(name: str, outcome: Outcome, pictures: PictureBook | None = 
         dataset=dataset_tables(outcome.dataset),
         drift=drift_table(outcome),
         groups={} if pictures is None else {title: shown for title, shown in pictures.groups.items() if shown},
-        curves=() if pictures is None else tuple(map(draw_curve, pictures.curves)),
+        curves=[draw_curve(curve) for curve in curves if curve.points],
+        never_found=[curve.label for curve in curves if not curve.points],
         chart_width=WIDTH,
         task=outcome.evaluation.task,
     )

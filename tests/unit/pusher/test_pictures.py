@@ -2,6 +2,7 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from components.detection.detections import Detections, GroundTruth
@@ -53,7 +54,10 @@ def test_show_detector_groups_are_of_mistakes_and_of_none():
     assert len(groups["chosen by a hash of their ids"]) == len(truths)
     assert groups["worst"][0].caption == "0 of 1 found, 1 false"
     assert groups["worst"][0].aspect == 1.5
-    assert [box.is_right for box in groups["worst"][0].boxes] == [True, False]
+    assert [(box.label, box.is_right) for box in groups["worst"][0].boxes] == [("stop", False), ("yield", False)]
+    assert [(box.label, box.is_right) for box in groups["worst"][1].boxes] == [
+        ("stop", True), ("yield", False), ("stop", True)
+    ]  # fmt: skip
 
 
 def test_show_detector_crowds_and_what_is_found_in_them_are_left_out():
@@ -67,11 +71,27 @@ def test_show_detector_curve_falls_with_false_detections_and_ends_at_the_recall(
     detections = [found((1, BOX, 0.9)), found((1, ELSEWHERE, 0.8)), found((1, BOX, 0.1))]
     (curve,) = show(truths, detections).curves
     assert curve.label == "stop"
-    assert curve.points == ((0.3333, 1.0), (0.3333, 0.5), (0.6667, 0.6667))
+    assert curve.points == ((0.3333, 1.0), (0.6667, 0.6667))
 
 
-def test_show_detector_label_that_nothing_was_found_of_has_an_empty_curve():
-    (curve,) = show([truth((2, BOX))], [found()]).curves
+def test_show_detector_curve_of_many_false_detections_keeps_its_high_scores():
+    truths = [truth((1, BOX)) for _ in range(20)]
+    detections = [found((1, BOX, 0.9), *((1, ELSEWHERE, 0.1) for _ in range(100))) for _ in truths]
+    (curve,) = show(truths, detections).curves
+    assert curve.points == tuple((number / 20, 1.0) for number in range(1, 21))
+
+
+def test_show_detector_curve_of_many_right_detections_is_thinned_out_evenly():
+    truths = [truth((1, BOX)) for _ in range(1000)]
+    (curve,) = show(truths, [found((1, BOX, 0.9)) for _ in truths]).curves
+    recalls = np.array([recall for recall, _ in curve.points])
+    assert (len(recalls), recalls[0], recalls[-1]) == (200, 0.001, 1.0)
+    assert np.diff(recalls).max() == pytest.approx(0.006)
+
+
+@pytest.mark.parametrize("detections", [found(), found((2, ELSEWHERE, 0.9))])
+def test_show_detector_label_that_nothing_right_was_found_of_has_an_empty_curve(detections):
+    (curve,) = show([truth((2, BOX))], [detections]).curves
     assert (curve.label, curve.points) == ("yield", ())
 
 

@@ -146,6 +146,26 @@ def test_page_with_pictures_draws_boxes_and_curves(detector):
     assert "<h3>Best</h3>" not in page
 
 
+def test_page_names_what_was_missed_on_its_box(detector):
+    boxes = (PictureBox(label="stop", box_yxyx=(0.1, 0.2, 0.5, 0.6), score=None, is_right=False),)
+    shown = Picture(source_id="7", png="AAAA", aspect=1.5, caption="0 of 1 found", boxes=boxes)
+    page = render_run_page("mine", detector, PictureBook(groups={"worst": (shown,)}))
+    assert '<span class="name missed above" style="left: 20.0%; top: 50.0%">stop</span>' in page
+
+
+def test_page_of_a_label_that_was_never_found_says_so_and_draws_no_empty_curve(detector):
+    page = render_run_page("mine", detector, PictureBook(groups={}, curves=(Curve(label="stop", points=()),)))
+    assert "Nothing right was found of stop." in page
+    assert 'class="chart"' not in page
+
+
+@pytest.mark.parametrize(("chosen", "words"), [(True, "at its operating point;"), (False, "no operating point was")])
+def test_page_with_pictures_says_from_which_score_on_boxes_are_drawn(detector, chosen, words):
+    figures = detector.figures if chosen else detector.figures.model_copy(update={"operating_point": None})
+    book = PictureBook(groups={"worst": (Picture(source_id="7", png="AAAA", aspect=1.5, caption=""),)})
+    assert words in render_run_page("mine", detector.model_copy(update={"figures": figures}), book)
+
+
 def test_find_outcome_takes_the_newest_by_number(tmp_path):
     for number in (9, 10):
         folder = tmp_path / "artifacts/MicroPusher/pushed_model" / str(number)
