@@ -8,6 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A limit of milliseconds for each example says how busy the machine is, and nothing of the code.
+settings.register_profile("vww", settings.default, deadline=None)
+settings.load_profile("vww")
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -47,7 +47,7 @@ def tango_score(lost, won, images, drop):
     return (lost - won - images * drop) / math.sqrt(images * (2 * share + drop * (1 - drop)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(5, 2000).flatmap(lambda n: st.tuples(st.integers(0, n // 3), st.integers(0, n // 3), st.just(n))))
 def test_drop_interval_ends_where_tangos_score_says(counts):
     lost, won, images = counts

@@ -12,7 +12,7 @@ from components.errors import DataError
 from components.example_gen import coco, coco_entries, json_stream, plan, quarantine
 from components.example_gen.options import ExampleGenOptions
 
-QUIET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ORDERS = list(itertools.permutations(["images", "annotations", "categories"]))
 
 # What stands in real exports where a number, a name or a list should.

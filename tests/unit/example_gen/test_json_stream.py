@@ -102,7 +102,7 @@ KEYS = st.sampled_from(["images", "annotations", "categories", "info", "segmenta
 DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     document=DOCUMENTS,
     chunk_bytes=st.sampled_from(CHUNKS),
@@ -125,7 +125,7 @@ def test_entries_of_any_document_are_what_json_loads_gives(read, document, chunk
     assert digest == hashlib.sha256(data).hexdigest()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=DOCUMENTS, chunk_bytes=st.sampled_from(CHUNKS), data=st.data())
 def test_entries_of_a_document_with_one_byte_changed_fail_where_json_loads_does(read, document, chunk_bytes, data):
     encoded = bytearray(json.dumps(without_outlines(document)).replace("segmentation", "outline"), "ascii")

@@ -70,7 +70,7 @@ def test_find_near_duplicates_limit_is_exact_wherever_the_bits_lie(distance):
         assert find_near_duplicates([value, flip(value, flipped)]) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.none() | st.integers(0, 2**64 - 1) | st.integers(0, 255) | st.sampled_from([2**63, 2**64 - 1]), max_size=40
@@ -99,7 +99,7 @@ def test_find_near_duplicates_many_frames_of_one_scene_are_as_many_pairs():
 # Groups.
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pair: pair[0] < pair[1]), max_size=40))
 def test_group_pairs_are_the_connected_groups(pairs):
     groups = {frozenset(pair) for pair in pairs}

@@ -121,7 +121,7 @@ def test_parse_channels_log_that_does_not_follow_is_refused(change, words):
         parse_channels(json.dumps(fields), "m", "channels.json")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(position=st.integers(0, len(BUSY.to_json()) - 1), byte=st.integers(0, 255))
 def test_parse_channels_one_changed_byte_is_refused(position, byte):
     original = BUSY.to_json().encode()

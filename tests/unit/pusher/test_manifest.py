@@ -69,7 +69,7 @@ def edits(length):
     )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_parse_manifest_any_edit_of_one_byte_is_refused(manifest, data):
     original = manifest.to_json().encode()

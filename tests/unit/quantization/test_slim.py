@@ -206,7 +206,7 @@ def test_slim_flatbuffer_text_is_refused():
         slim_flatbuffer(b"no flatbuffer at all")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_slim_flatbuffer_damaged_file_raises_model_errors_only(convolutions, data):
     file = bytearray(convolutions(2))

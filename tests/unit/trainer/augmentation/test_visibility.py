@@ -58,7 +58,7 @@ def counted_inside(corners, rectangle, steps=400):
     return inside.mean() * (xmax - xmin) * (ymax - ymin)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     box=st.tuples(*[st.floats(0.01, 0.98)] * 2, *[st.floats(0.01, 1.5)] * 2),
     angle=st.sampled_from([0.0, np.pi / 2, np.pi / 4, 1e-5]) | st.floats(0, 2 * np.pi),
@@ -75,7 +75,7 @@ def test_area_inside_is_what_counting_points_gives(box, angle, mirrored, rectang
     assert float(visibility.area(tf.constant(corners))) == pytest.approx(height * width, rel=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), which=st.sets(st.integers(0, 4), min_size=1))
 def test_places_of_any_draw_keep_one_object_in_view(seed, which):
     """Counted point by point through the drawn map, apart from the code that accepted it."""
