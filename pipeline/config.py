@@ -139,7 +139,7 @@ def read_config(path: str, overrides: Sequence[str] = ()) -> RunConfig:
     except ValidationError as error:
         problems = [_describe(problem, tree) for problem in _told_once(error.errors())]
         raise ConfigError(
-            f"{path}: " + ("\n  " if len(problems) > 1 else "") + "\n  ".join(problems),
+            f"{path}:" + (" " if len(problems) == 1 else "\n  ") + "\n  ".join(problems),
             hint="docs/configuration.md lists every key; --set path.to.key=value overrides one",
         ) from error
 

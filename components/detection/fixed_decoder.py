@@ -83,13 +83,15 @@ class FixedDecoder:
         """
         return cls(fix_outputs(maps, boxes, scores), options)
 
-    def decode_all(self, outputs: Sequence[Codes]) -> list[Detections]:
+    def decode_all(self, box_codes: Sequence[Codes], score_codes: Sequence[Codes]) -> list[Detections]:
         """What was found in each image.
 
         Args:
-          outputs: int8 [n, anchors, 4] and [n, anchors, labels] in turn, in the order of the flatbuffer's outputs.
+          box_codes: int8 [n, anchors, 4] of each output.
+          score_codes: int8 [n, anchors, labels] of each output.
         """
-        return [self.decode(each[::2], each[1::2]) for each in zip(*outputs, strict=True)]
+        images = zip(zip(*box_codes, strict=True), zip(*score_codes, strict=True), strict=True)
+        return [self.decode(boxes, scores) for boxes, scores in images]
 
     def decode(self, box_codes: Sequence[Codes], score_codes: Sequence[Codes]) -> Detections:
         """What was found in one image.

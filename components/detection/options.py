@@ -13,6 +13,7 @@ from components.options import Options
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Scale = Annotated[float, Field(gt=0, le=1)]
+LEAST_SCORE = 2.0**-16  # what `fixed_point.to_q15` rounds to more than 0
 
 
 class AnchorOptions(Options):
@@ -155,6 +156,11 @@ class DecoderOptions(Options):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.min_score < LEAST_SCORE:
+            raise ValueError(
+                f"min_score: expected at least {LEAST_SCORE:.2g}, below which the C code's scores of 16 bits are 0,"
+                f" received {self.min_score:g}"
+            )
         if self.postprocess_op and self.max_iou == 0:
             raise ValueError("max_iou: expected above 0 with postprocess_op, whose operator takes no other")
         return self

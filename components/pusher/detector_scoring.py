@@ -56,8 +56,7 @@ class DetectorScoring(Scoring[DetectorSplit]):
         self, saved_model_dir: Path, images: JudgedImages, example_files: Sequence[str]
     ) -> DetectorSplit:
         truths = read_ground_truth(example_files)
-        anchors = anchors_yxhw(self.maps)
-        found = [self._decode(answer, anchors) for answer in answer_pixels(saved_model_dir, images.rasters)]
+        found = find_objects(saved_model_dir, images.rasters, self.maps, self.decoder)
         return DetectorSplit(images, [truths[source_id] for source_id in images.source_ids], found)
 
     def measure(  # noqa: D102
@@ -73,7 +72,7 @@ class DetectorScoring(Scoring[DetectorSplit]):
             return Measured(DetectorFigures(float_metrics=float_metrics))
         decoder = FixedDecoder.of(self.maps, self.decoder, *boxes_and_scores(contracts))
         progress.say("decoding int8 outputs as the C code does")
-        found = {name: decoder.decode_all(codes) for name, codes in outputs.items()}
+        found = {name: decoder.decode_all(*boxes_and_scores(codes)) for name, codes in outputs.items()}
         on_eval = splits[features.EVAL]
         point = self._operating_point(splits, found, decoder)
         figures = DetectorFigures(
@@ -100,12 +99,6 @@ class DetectorScoring(Scoring[DetectorSplit]):
         )
         return Measured(figures, pictures, (refusal,))
 
-    def _decode(self, answer: Mapping[str, npt.NDArray[Any]], anchors: npt.NDArray[np.float32]) -> Detections:
-        boxes, scores = boxes_and_scores([answer[name] for name in output_order(answer)])
-        return decode_detections(
-            np.concatenate(boxes, axis=1)[0], np.concatenate(scores, axis=1)[0], anchors, self.decoder
-        )
-
     def _operating_point(
         self, splits: Mapping[str, DetectorSplit], found: Mapping[str, list[Detections]], decoder: FixedDecoder
     ) -> DetectorOperatingPoint | None:
@@ -123,6 +116,26 @@ class DetectorScoring(Scoring[DetectorSplit]):
                 for name, split in splits.items()
             },
         )
+
+
+def find_objects(
+    saved_model_dir: Path, rasters: npt.NDArray[np.uint8], maps: Sequence[AnchorMap], decoder: DecoderOptions
+) -> list[Detections]:
+    """What a float detector finds in each image, by the signature that is converted.
+
+    Args:
+      saved_model_dir: the float model.
+      rasters: uint8 [n, height, width, channels].
+      maps: its anchors.
+      decoder: which of them become detections.
+    """
+    anchors = anchors_yxhw(maps)
+
+    def decode(answer: Mapping[str, npt.NDArray[Any]]) -> Detections:
+        boxes, scores = boxes_and_scores([answer[name] for name in output_order(answer)])
+        return decode_detections(np.concatenate(boxes, axis=1)[0], np.concatenate(scores, axis=1)[0], anchors, decoder)
+
+    return list(map(decode, answer_pixels(saved_model_dir, rasters)))
 
 
 def _lowest_code(scores_of_codes: Sequence[int], score: float) -> int:

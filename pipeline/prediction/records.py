@@ -1,8 +1,9 @@
 """What `vww predict` asks of its child process, and what it prints: one record a line."""
 
+from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from components.options import Options
 from components.trainer.options import InputRange
@@ -10,6 +11,9 @@ from pipeline.evaluation.released import StoredRelease
 from pipeline.evaluation.report import Runtime
 
 Weights = Literal["float", "int8"]
+# As many decimals as mean something: scores and edges of an int8 detector are multiples of 2^-15.
+Share = Annotated[float, AfterValidator(partial(round, ndigits=6))]
+Pixels = Annotated[float, AfterValidator(partial(round, ndigits=3))]
 
 
 class NamedImage(Options):
@@ -62,7 +66,7 @@ class LabelPrediction(Options):
     width: int
     height: int
     label: str
-    probabilities: dict[str, float]
+    probabilities: dict[str, Share]
     is_reported: bool | None
 
 
@@ -77,9 +81,9 @@ class Detection(Options):
     """
 
     label: str
-    score: float
-    box_yxyx: tuple[float, float, float, float]
-    box_xywh_px: tuple[float, float, float, float]
+    score: Share
+    box_yxyx: tuple[Share, Share, Share, Share]
+    box_xywh_px: tuple[Pixels, Pixels, Pixels, Pixels]
 
 
 class DetectionPrediction(Options):

@@ -11,13 +11,13 @@ from components.detection.anchors import AnchorMap, lay_anchors
 from components.detection.coding import decode_boxes, decode_detections, encode_boxes, sigmoid
 from components.detection.fixed_decoder import FixedDecoder
 from components.detection.fixed_point import fix_outputs
-from components.detection.options import AnchorOptions, DecoderOptions
+from components.detection.options import LEAST_SCORE, AnchorOptions, DecoderOptions
 from components.errors import ConfigError, ModelError
 from components.quantization.contracts import TensorContract
 
 MAPS = lay_anchors(AnchorOptions(), (6, 3, 2, 1))
 PUBLISHED = lay_anchors(AnchorOptions(), (19, 10, 5, 3, 2, 1))
-ALL = DecoderOptions(min_score=1e-6, max_iou=1.0, max_candidates=1000, max_detections=1000)
+ALL = DecoderOptions(min_score=LEAST_SCORE, max_iou=1.0, max_candidates=1000, max_detections=1000)
 LOWEST, HIGHEST = -128, 127
 
 
@@ -179,8 +179,8 @@ def test_decode_all_gives_each_image_what_decode_gives_it():
     boxes, scores = EACH.contracts(MAPS, 2)
     decoder, random = FixedDecoder.of(MAPS, DecoderOptions(), boxes, scores), np.random.default_rng(3)
     images = [random_codes(random, MAPS, EACH, 2) for _ in range(4)]
-    outputs = [np.stack([image[kind][number] for image in images]) for number in range(len(MAPS)) for kind in (0, 1)]
-    for found, image in zip(decoder.decode_all(outputs), images, strict=True):
+    codes = ([np.stack([image[kind][number] for image in images]) for number in range(len(MAPS))] for kind in (0, 1))
+    for found, image in zip(decoder.decode_all(*codes), images, strict=True):
         np.testing.assert_array_equal(found.boxes_yxyx, decoder.decode(*image).boxes_yxyx)
         np.testing.assert_array_equal(found.scores, decoder.decode(*image).scores)
 

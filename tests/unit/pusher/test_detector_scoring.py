@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from components import features, pixels
-from components.detection.anchor_boxes import anchors_yxhw
 from components.detection.anchors import lay_anchors
 from components.detection.coco_metrics import measure_detections
 from components.detection.detections import GroundTruth
@@ -12,13 +11,12 @@ from components.detection.fixed_decoder import FixedDecoder
 from components.detection.options import AnchorOptions, DecoderOptions
 from components.gate_options import DecideOn, Int8Gates
 from components.pusher.calibration import Calibration
-from components.pusher.detector_scoring import DetectorScoring, DetectorSplit
+from components.pusher.detector_scoring import DetectorScoring, DetectorSplit, find_objects
 from components.pusher.int8_verdict import int8_gates
 from components.pusher.judged_images import JudgedImages
 from components.pusher.judgement import judge_flatbuffer
 from components.pusher.manifest import CalibrationRecord
 from components.pusher.options import ReleaseOptions
-from components.pusher.scoring import answer_pixels
 from components.quantization.outputs import boxes_and_scores
 from components.verdicts import Verdict
 
@@ -42,8 +40,7 @@ def split(detector_saved_model, detector_rasters):
         [str(n) for n in range(len(detector_rasters))],
         ["none"] * len(detector_rasters),
     )
-    anchors = anchors_yxhw(MAPS)
-    found = [scoring()._decode(answer, anchors) for answer in answer_pixels(detector_saved_model, detector_rasters)]
+    found = find_objects(detector_saved_model, detector_rasters, MAPS, DECODER)
     truths = [truth_of(each, number) for number, each in enumerate(found)]
     return DetectorSplit(images, truths, found)
 
@@ -73,7 +70,7 @@ def judged(request, detector, split):
 
 def test_judge_flatbuffer_of_a_detector_measures_what_the_c_code_decodes(judged, split):
     decoder = FixedDecoder.of(MAPS, DECODER, *boxes_and_scores(judged.report.outputs))
-    found = decoder.decode_all(judged.tflm.outputs)
+    found = decoder.decode_all(*boxes_and_scores(judged.tflm.outputs))
     expected = measure_detections(split.truths, found, NAMES)
     figures = judged.figures
     assert figures.int8_metrics == {"eval": expected, "test": expected}
