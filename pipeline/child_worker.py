@@ -5,12 +5,13 @@ python -m pipeline.child_worker EVENTS_FD TASK        the request, as JSON, come
 
 import logging
 import sys
+import tempfile
 from collections.abc import Callable
 
 from pydantic import TypeAdapter
 
 from components import progress
-from components.errors import PipelineError, VwwError
+from components.errors import PipelineError, StorageError, VwwError
 from components.options import Options
 from components.pusher.rebuilt import RebuildRequest
 from components.trainer.budget import BudgetJob
@@ -19,7 +20,7 @@ from pipeline.evaluation.report import EvaluationRequest, LayersRequest
 from pipeline.events import Answered, Failed
 from pipeline.prediction.records import PredictionRequest
 from pipeline.report.preview import PreviewRequest
-from pipeline.worker import Events, die_with_parent
+from pipeline.worker import Events, die_with_parent, find_disk_refusal
 
 
 def _augment_preview(request: str) -> Options:
@@ -80,8 +81,18 @@ def main() -> None:
         events.send(Failed(node=None, error=error.to_json()))
     except Exception as error:  # whatever it was, the command reports it
         logging.exception("%s stopped", task)
-        failure = PipelineError(f"{task} stopped: {type(error).__name__}: {error}")
-        events.send(Failed(node=None, error=failure.to_json()))
+        events.send(Failed(node=None, error=_as_vww_error(error, task).to_json()))
+
+
+def _as_vww_error(error: Exception, task: Task) -> VwwError:
+    refusal = find_disk_refusal(error)
+    if refusal is not None:
+        return StorageError(
+            f"{task} could not write: {refusal}",
+            expected=f"room in {tempfile.gettempdir()}, and the right to write there",
+            hint="make room, or name another folder in the environment variable TMPDIR",
+        )
+    return PipelineError(f"{task} stopped: {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -109,26 +109,38 @@ def _run(request: RunRequest, events: Events, started: list[str]) -> str | None:
 
 def _as_vww_error(error: Exception, started: list[str]) -> VwwError:
     """The same, where it is a person's to mend; otherwise which node stopped, and its last words."""
-    causes = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and isinstance(cause, Exception):
-        causes.append(cause)
-    for cause in causes:
+    for cause in _causes(error):
         if isinstance(cause, VwwError):
             return cause
-    words = str(error)
-    for number, of_sqlite in _UNWRITABLE.items():
-        said = os.strerror(number) in words or of_sqlite in words
-        if said or any(getattr(cause, "errno", None) == number for cause in causes):
-            return StorageError(
-                f"{started[-1] if started else 'the run'} could not write: {os.strerror(number).lower()}",
-                expected="room below run.root and release.uri, and the right to write there",
-                hint="make room, or move them with --set run.root=DIR; finished nodes are not run again",
-            )
-    last_line = next((line for line in reversed(words.splitlines()) if line.strip()), type(error).__name__)
+    refusal = find_disk_refusal(error)
+    if refusal is not None:
+        return StorageError(
+            f"{started[-1] if started else 'the run'} could not write: {refusal}",
+            expected="room below run.root and release.uri, and the right to write there",
+            hint="make room, or move them with --set run.root=DIR; finished nodes are not run again",
+        )
+    last_line = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
     return PipelineError(
         f"{started[-1] if started else 'the import of TFX'} stopped: {type(error).__name__}: {last_line.strip()[:500]}",
         hint="the log has the whole story; finished nodes are not run again",
     )
+
+
+def find_disk_refusal(error: Exception) -> str | None:
+    """What a disk said that refused to be written; None where that is not what the error is about."""
+    numbers = [getattr(cause, "errno", None) for cause in _causes(error)]
+    for number, of_sqlite in _UNWRITABLE.items():
+        if number in numbers or os.strerror(number) in str(error) or of_sqlite in str(error):
+            return os.strerror(number).lower()
+    return None
+
+
+def _causes(error: Exception) -> list[Exception]:
+    """The error, what it was raised from, and so on."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and isinstance(cause, Exception):
+        causes.append(cause)
+    return causes
 
 
 if __name__ == "__main__":

@@ -60,6 +60,4 @@ class BudgetGate(base_component.BaseComponent):  # type: ignore[misc]
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, *, job: BudgetJob, code_digest: str) -> None:
-        super().__init__(
-            BudgetGateSpec(job=job.to_json(), code_digest=code_digest, footprint=Channel(type=Metrics))
-        )
+        super().__init__(BudgetGateSpec(job=job.to_json(), code_digest=code_digest, footprint=Channel(type=Metrics)))

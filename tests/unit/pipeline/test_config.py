@@ -159,6 +159,7 @@ def test_read_config_several_problems_are_all_listed(refuse):
     assert "trainer.epoch: unknown key" in message
     assert "trainer.batch_size: input should be greater than or equal to 1; received 0" in message
     assert "run.seed: input should be greater than or equal to 0; received -1" in message
+    assert not [line for line in message.splitlines() if line.endswith(" ")]
 
 
 @pytest.mark.parametrize(
