@@ -22,6 +22,7 @@ from components.trainer.options import IMAGENET, TrainerOptions
 from components.trainer.tuner_options import TunerOptions, check_space
 from components.transform.options import TransformOptions
 from components.yaml_text import parse_yaml_text, render_yaml
+from pipeline.beam import BeamOptions
 
 
 class RunOptions(Options):
@@ -30,12 +31,10 @@ class RunOptions(Options):
     Attributes:
       root: folder of everything that the run writes, its metadata store included.
       seed: of everything random but the splits.
-      beam_pipeline_args: handed to Beam as they are. Without a stated running mode, Beam may fetch another runner.
     """
 
     root: str
     seed: int = Field(default=1, ge=0, le=2**32 - 1)
-    beam_pipeline_args: tuple[str, ...] = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
 
 
 class RunConfig(Options):
@@ -45,12 +44,13 @@ class RunConfig(Options):
       name: of the model; also the folder of its releases.
       task: `classification` labels an image, `detection` finds the objects in it.
       tuner: how the trainer's settings are searched; None takes them as they are.
-      run, data, transform, trainer, gates, release: see their classes.
+      run, beam, data, transform, trainer, gates, release: see their classes.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
     task: Task = "classification"
     run: RunOptions
+    beam: BeamOptions = BeamOptions()
     data: ExampleGenOptions
     transform: TransformOptions = TransformOptions()
     trainer: TrainerOptions

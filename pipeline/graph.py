@@ -24,7 +24,6 @@ from components.trainer.budget_gate import BudgetGate
 from components.trainer.job import TrainingJob
 from components.trainer.tuner_options import TunerOptions
 from components.transform.options import TransformJob
-from pipeline.beam import WORKERS_HAVE_TFX
 from pipeline.budget import budget_job
 from pipeline.config import RunConfig
 from pipeline.gates import detector_eval_config, eval_config
@@ -171,7 +170,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         ],
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(f"{config.run.root}/metadata.sqlite"),
-        beam_pipeline_args=[WORKERS_HAVE_TFX, *config.run.beam_pipeline_args],
+        beam_pipeline_args=config.beam.arguments(),
     )
 
 

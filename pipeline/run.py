@@ -28,6 +28,7 @@ from components.pusher.outcome import Outcome
 from components.pusher.stores import open_store
 from components.trainer.weights_file import fingerprint_weights
 from pipeline.anchors import check_anchors
+from pipeline.beam import check_reaches_local_files
 from pipeline.config import RunConfig
 from pipeline.console import RunView
 from pipeline.data_line import describe_plan
@@ -112,8 +113,10 @@ def look_at_data(config: RunConfig, view: RunView) -> DatasetPlan:
     """What a run would make of the data, shown as its first step.
 
     Raises:
+      ConfigError: if Beam's workers could not reach what is written here.
       DataError: if the data cannot be used.
     """
+    check_reaches_local_files(config.beam)
     view.start("data            ")
     plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images looked at"))
     view.finish(describe_plan(plan, config.transform.max_boxes))

@@ -78,6 +78,7 @@ def evaluate(
 ) -> None:
     """Judge any model on CONFIG's images, with the metrics and slices of the Evaluator."""
     from components.errors import ConfigError
+    from pipeline.beam import check_reaches_local_files
     from pipeline.child import ask_child
     from pipeline.config import read_config
     from pipeline.console import RunView
@@ -90,6 +91,7 @@ def evaluate(
             "vww evaluate measures classifiers; the config has task=detection",
             hint="a run measures its detector, float and int8: see vww report RUN, or vww releases show",
         )
+    check_reaches_local_files(config.beam)
     request = EvaluationRequest(config=config, what=what, split=split, input_range=input_range)
     with RunView() as view:
         view.start("images")

@@ -115,7 +115,7 @@ def _measure(judged: _Judged, config: RunConfig, label_count: int) -> tuple[Slic
         }
     )
     with tempfile.TemporaryDirectory() as folder:
-        with beam.Pipeline(options=PipelineOptions(list(config.run.beam_pipeline_args))) as pipeline:
+        with beam.Pipeline(options=PipelineOptions(config.beam.arguments())) as pipeline:
             _ = (
                 pipeline
                 | beam.Create([table])

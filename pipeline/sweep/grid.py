@@ -39,8 +39,8 @@ class Point:
 
     @property
     def identity(self) -> str:
-        """JSON that is equal for points that run the same, wherever they write."""
-        return self.config.model_dump_json(by_alias=True, exclude={"run": {"root"}, "release": {"uri"}})
+        """JSON that is equal for points that run the same, wherever they work and write."""
+        return self.config.model_dump_json(by_alias=True, exclude={"run": {"root"}, "beam": True, "release": {"uri"}})
 
 
 def parse_axis(text: str, option: str) -> Axis:

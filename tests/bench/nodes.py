@@ -17,7 +17,7 @@ def run_node(
     root: Path,
     *,
     measure: Callable[[Callable[[], Any]], float],
-    beam: tuple[str, ...] = (),
+    workers: int = 1,
 ) -> tuple[float, str]:
     """Launches every node before `node`, then `node` itself under `measure`.
 
@@ -30,9 +30,7 @@ def run_node(
     from pipeline.local import LocalRunner
 
     settings = [f"data.annotations={annotations}", f"data.images={images}", f"run.root={root}"]
-    if beam:
-        settings.append(f"run.beam_pipeline_args=[{', '.join(beam)}]")
-    config = read_config(CONFIG, settings)
+    config = read_config(CONFIG, [*settings, f"beam.workers={workers}"])
     # A fingerprint that no earlier round had, so that the measured node is not reused from a cache.
     fingerprint = f"{time.time_ns()}"
     facts = RunFacts(

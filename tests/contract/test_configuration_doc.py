@@ -17,10 +17,6 @@ ROOT = Path(__file__).parents[2]
 DOC = ROOT / "docs/configuration.md"
 # Defaults that the table explains in words: what the words say, and what the code must say for them to be true.
 IN_WORDS = {
-    "run.beam_pipeline_args": (
-        "in-memory DirectRunner",
-        ("--direct_running_mode=in_memory", "--direct_num_workers=1"),
-    ),
     "release.uri": ("`releases` below `run.root`", None),
     "release.trusted_keys": ("`[]`", ()),
     "data.licenses": ("`[]`", ()),

@@ -20,9 +20,9 @@ from components.drift import DRIFT_FILE, Distance, Drift
 from components.errors import DataError, GateError
 from components.gate_options import DataGates
 from components.pusher.training_statistics import canonical_statistics
-from pipeline.beam import WORKERS_HAVE_TFX
+from pipeline.beam import BeamOptions
 
-BEAM = [WORKERS_HAVE_TFX, "--direct_running_mode=in_memory"]
+BEAM = BeamOptions().arguments()
 LABELS = 3
 COUNT = 300
 

@@ -57,7 +57,7 @@ def test_read_config_minimal_file_fills_in_the_defaults(read):
     assert config.data.rule.id == "slim"
     assert config.data.categories == ("person",)
     assert config.data.shares == {"train": 0.8, "eval": 0.2}
-    assert config.run.beam_pipeline_args == ("--direct_running_mode=in_memory", "--direct_num_workers=1")
+    assert config.beam.runner == "direct"
     assert config.gates.float_.min_accuracy == 0.5
     assert config.release_uri == "/r/releases"
 
@@ -118,7 +118,7 @@ def test_read_config_odd_yaml_is_refused_without_a_trace(refuse, text):
         ("release.url=x", "release.url: unknown key; did you mean uri?"),
         (
             "zzz=1",
-            "zzz: unknown key; expected one of: name, task, run, data, transform, trainer, tuner, gates, release",
+            "zzz: unknown key; expected one of: name, task, run, beam, data, transform, trainer, tuner, gates, release",
         ),
     ],
 )
@@ -230,7 +230,12 @@ def test_read_config_several_problems_are_all_listed(refuse):
         ),
         ("data.format=image_folder", "data.annotations: has no meaning with format=image_folder"),
         ("data.split_ids={dev: ids.txt}", "data.split_ids.dev: input should be 'train', 'eval' or 'test'"),
-        ("run.beam_pipeline_args=--x", "run.beam_pipeline_args: input should be a valid"),
+        ("run.beam_pipeline_args=--x", "run.beam_pipeline_args: unknown key"),
+        (
+            "beam.runner=spark",
+            "beam.runner: input should be 'direct', 'portable', 'flink' or 'dataflow'; received 'spark'",
+        ),
+        ("beam.workers=0", "beam.workers: input should be greater than or equal to 1; received 0"),
         ("release.c_name=Person", "release.c_name: string should match pattern"),
         ("release.c_name=front__door", "release.c_name: string should match pattern"),
         (f"release.c_name={'a' * 65}", "release.c_name: string should have at most 64 characters"),
@@ -319,10 +324,10 @@ def test_read_config_later_override_wins(read):
 
 
 def test_read_config_override_takes_whole_sections_and_lists(read):
-    config = read(MINIMAL, "trainer.optimizer={name: rmsprop, rho: 0.5}", "run.beam_pipeline_args=[--a, --b=c]")
+    config = read(MINIMAL, "trainer.optimizer={name: rmsprop, rho: 0.5}", "data.licenses=[CC BY 4.0, MIT]")
     assert config.trainer.optimizer.name == "rmsprop"
     assert config.trainer.optimizer.rho == 0.5
-    assert config.run.beam_pipeline_args == ("--a", "--b=c")
+    assert config.data.licenses == ("CC BY 4.0", "MIT")
 
 
 def test_read_config_override_null_unsets_a_limit(read):
@@ -402,7 +407,7 @@ def test_to_yaml_read_again_is_the_same_config(read, overrides):
 
 def test_to_yaml_names_sections_as_the_file_does(read):
     tree = yaml.safe_load(read().to_yaml())
-    assert list(tree) == ["name", "task", "run", "data", "transform", "trainer", "tuner", "gates", "release"]
+    assert list(tree) == ["name", "task", "run", "beam", "data", "transform", "trainer", "tuner", "gates", "release"]
     assert list(tree["gates"]) == ["on", "data", "float", "int8"]
     assert tree["trainer"]["alpha"] == 0.25
 

@@ -26,7 +26,7 @@ from components.pusher.figures import ClassifierEvaluation
 from components.pusher.float_verdict import float_gates, read_evaluation
 from components.quantization.records import Metrics
 from components.verdicts import Verdict
-from pipeline.beam import WORKERS_HAVE_TFX
+from pipeline.beam import BeamOptions
 from pipeline.gates import eval_config
 
 COUNT = 200
@@ -122,7 +122,7 @@ class EvaluatorNode:
         evaluation = self._artifact(standard_artifacts.ModelEvaluation, f"{name}-evaluation")
         blessing = self._artifact(standard_artifacts.ModelBlessing, f"{name}-blessing")
         context = Executor.Context(
-            beam_pipeline_args=[WORKERS_HAVE_TFX, "--direct_running_mode=in_memory"],
+            beam_pipeline_args=BeamOptions().arguments(),
             tmp_dir=str(self._root / "tmp"),
             unique_id=name,
         )
