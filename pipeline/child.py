@@ -14,7 +14,7 @@ from components.options import Options
 from pipeline.console import RunView
 from pipeline.events import CHILD_EVENT, Answered, ChildEvent, Failed, NodeProgress, NodeSaid
 
-Task = Literal["augment_preview", "budget", "evaluate", "layers", "predict", "rebuild"]
+Task = Literal["augment_preview", "budget", "compile", "evaluate", "layers", "predict", "rebuild"]
 
 _LINES_OF_LOG = 5
 

@@ -18,6 +18,7 @@ from components.trainer.budget import BudgetJob
 from pipeline.child import Task
 from pipeline.evaluation.report import EvaluationRequest, LayersRequest
 from pipeline.events import Answered, Failed
+from pipeline.kubeflow.requests import CompileRequest
 from pipeline.prediction.records import PredictionRequest
 from pipeline.report.preview import PreviewRequest
 from pipeline.worker import Events, die_with_parent, find_disk_refusal
@@ -33,6 +34,12 @@ def _budget(request: str) -> Options:
     from components.trainer.footprint import measure_budget  # takes about 10 s
 
     return measure_budget(BudgetJob.from_json(request))
+
+
+def _compile(request: str) -> Options:
+    from pipeline.kubeflow.compile import answer_request  # takes about 20 s
+
+    return answer_request(CompileRequest.from_json(request))
 
 
 def _evaluate(request: str) -> Options:
@@ -62,6 +69,7 @@ def _rebuild(request: str) -> Options:
 TASKS: dict[Task, Callable[[str], Options]] = {
     "augment_preview": _augment_preview,
     "budget": _budget,
+    "compile": _compile,
     "evaluate": _evaluate,
     "layers": _layers,
     "predict": _predict,

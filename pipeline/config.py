@@ -23,6 +23,7 @@ from components.trainer.tuner_options import TunerOptions, check_space
 from components.transform.options import TransformOptions
 from components.yaml_text import parse_yaml_text, render_yaml
 from pipeline.beam import BeamOptions
+from pipeline.kubeflow.options import KubeflowOptions
 
 
 class RunOptions(Options):
@@ -44,6 +45,7 @@ class RunConfig(Options):
       name: of the model; also the folder of its releases.
       task: `classification` labels an image, `detection` finds the objects in it.
       tuner: how the trainer's settings are searched; None takes them as they are.
+      kubeflow: how the run is laid out on a cluster; None where it only ever runs on one machine.
       run, beam, data, transform, trainer, gates, release: see their classes.
     """
 
@@ -57,6 +59,7 @@ class RunConfig(Options):
     tuner: TunerOptions | None = None
     gates: GateOptions
     release: ReleaseOptions = ReleaseOptions()
+    kubeflow: KubeflowOptions | None = None
 
     @model_validator(mode="after")
     def _check_task(self) -> Self:

@@ -13,6 +13,7 @@ def cluster_facts(config: RunConfig) -> RunFacts:
     Raises:
       DataError: if the labels are class folders that cannot be listed from here.
     """
+    trainer = None if config.kubeflow is None else config.kubeflow.step("Trainer").accelerator
     return RunFacts(
         run_id=IN_STEP,
         dataset_fingerprint=IN_STEP,
@@ -20,6 +21,7 @@ def cluster_facts(config: RunConfig) -> RunFacts:
         code=IN_STEP,
         label_names=_label_names(config),
         started_utc=IN_STEP,
+        gpus=0 if trainer is None else trainer.count,
     )
 
 
