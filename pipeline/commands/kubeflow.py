@@ -40,8 +40,7 @@ def compile_(
         compiled = CompiledPipeline.from_json(ask_child("compile", CompileRequest(config=config, target=target), view))
         _write(output, compiled.text)
         view.finish(f"{len(compiled.tasks)} steps for {target}, {len(compiled.text):,} bytes")
-        parameters = "; ".join(f"{name}={default}" for name, default in compiled.parameters.items())
-        view.say(f"A run may set: {parameters or 'nothing'}")
+        view.say(f"A run may set: {', '.join(compiled.parameters)}")
         for key in left_out(config, target):
             view.say(f"{key} has no meaning on Vertex AI and was left out.")
     sys.stdout.write(f"{output}\n")

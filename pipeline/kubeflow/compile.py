@@ -29,11 +29,9 @@ def answer_request(request: CompileRequest) -> CompiledPipeline:
     """Compiles, and says what came of it."""
     text = compile_pipeline(request.config, request.target)
     root = check_spec(text).pipeline.root
-    defaults = {
-        name: json_format.MessageToJson(definition.default_value, indent=None)
-        for name, definition in sorted(root.input_definitions.parameters.items())
-    }
-    return CompiledPipeline(text=text, tasks=tuple(sorted(root.dag.tasks)), parameters=defaults)
+    return CompiledPipeline(
+        text=text, tasks=tuple(sorted(root.dag.tasks)), parameters=tuple(sorted(root.input_definitions.parameters))
+    )
 
 
 def compile_pipeline(config: RunConfig, target: Target) -> str:

@@ -23,9 +23,9 @@ class CompiledPipeline(Options):
     Attributes:
       text: the file's content.
       tasks: names of the pipeline's tasks.
-      parameters: what a run may set anew, with the default as JSON.
+      parameters: names of what a run may set anew.
     """
 
     text: str
     tasks: tuple[str, ...]
-    parameters: dict[str, str]
+    parameters: tuple[str, ...]
