@@ -36,7 +36,7 @@ from components.pusher.manifest import RunRecord
 from components.pusher.options import CodeVersion, ReleaseOptions
 from components.pusher.outcome import CANDIDATE_FILE, OUTCOME_FILE, Outcome, Publication
 from components.pusher.publishing import publish_to_staging
-from components.pusher.released_model import released_version
+from components.pusher.released_model import released_version, run_started_utc
 from components.pusher.scoring import Scoring
 from components.pusher.staging import ReleaseFacts, stage_release
 from components.pusher.stores import open_store
@@ -186,7 +186,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             statistics,
             judged,
             tuned=chosen,
-            baseline=released_version(artifact_utils.get_single_instance(input_dict["released_model"])),
+            released_model=artifact_utils.get_single_instance(input_dict["released_model"]),
             initial_weights_sha256=read_weights_sha256(artifact_utils.get_single_uri(input_dict["model"])),
         )
         return judged.model_copy(update={"publication": publication})
@@ -200,13 +200,15 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
         judged: Outcome,
         *,
         tuned: dict[str, Any] | None,
-        baseline: str | None,
+        released_model: Any,
         initial_weights_sha256: str | None,
     ) -> Publication:
+        baseline = released_version(released_model)
+        started_utc = run_started_utc(released_model) if job.started_utc == IN_STEP else job.started_utc
         facts = ReleaseFacts(
             model=job.model,
             created_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            run=RunRecord(pipeline_run_id=job.run_id, root=job.run_root, started_utc=job.started_utc),
+            run=RunRecord(pipeline_run_id=job.run_id, root=job.run_root, started_utc=started_utc),
             code=code_version() if job.code == IN_STEP else job.code,
             baseline=baseline,
             config_yaml=tuned_config(job.config_yaml, tuned),

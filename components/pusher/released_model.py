@@ -5,6 +5,7 @@ TFX would use a Resolver, which open-source Kubeflow Pipelines cannot run.
 
 import json
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,18 @@ from components.pusher.stores import open_store
 
 NOTE_FILE = "released_model.txt"
 _VERSION = "version"
+_READ_UTC = "read_utc"
 
 
 def released_version(artifact: Any) -> str | None:
     """The version that a ReleasedModel's artifact was made from; None where nothing was released."""
     return artifact.get_string_custom_property(_VERSION) or None
+
+
+def run_started_utc(artifact: Any) -> str:
+    """When a run on a cluster began: when its ReleasedModel, which waits for no other step, looked for the baseline."""
+    read_utc: str = artifact.get_string_custom_property(_READ_UTC)
+    return read_utc
 
 
 class ReleasedModelSpec(ComponentSpec):  # type: ignore[misc]  # TFX publishes no types
@@ -71,6 +79,9 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         trusted = tuple(read_public_key(Path(path)) for path in json.loads(exec_properties["trusted_keys"]))
         version = exec_properties["version"]
         if version == IN_STEP:
+            read_utc = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for artifact in (model, statistics):
+                artifact.set_string_custom_property(_READ_UTC, read_utc)
             version = find_baseline(store, model_name, trusted) or ""
         statistics.split_names = artifact_utils.encode_split_names([features.TRAIN] if version else [])
         if version:
