@@ -14,6 +14,7 @@ Components raise these and let them rise; only `pipeline.cli` turns them into an
 """
 
 import json
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -88,3 +89,11 @@ class StorageError(VwwError):
 
 class PipelineError(VwwError):
     """A node of the pipeline stopped for a reason that has no class of its own."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it came from, the nearest first; libraries wrap what their callees raise."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -15,7 +15,7 @@ import sys
 import time
 
 from components import progress
-from components.errors import PipelineError, StorageError, VwwError
+from components.errors import PipelineError, StorageError, VwwError, causes
 from components.options import Options
 from pipeline.events import Failed, Finished, NodeFinished, NodeProgress, NodeSaid, NodeStarted, Ready
 from pipeline.requests import RunRequest
@@ -109,7 +109,7 @@ def _run(request: RunRequest, events: Events, started: list[str]) -> str | None:
 
 def _as_vww_error(error: Exception, started: list[str]) -> VwwError:
     """The same, where it is a person's to mend; otherwise which node stopped, and its last words."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, VwwError):
             return cause
     refusal = find_disk_refusal(error)
@@ -128,19 +128,11 @@ def _as_vww_error(error: Exception, started: list[str]) -> VwwError:
 
 def find_disk_refusal(error: Exception) -> str | None:
     """What a disk said that refused to be written; None where that is not what the error is about."""
-    numbers = [getattr(cause, "errno", None) for cause in _causes(error)]
+    numbers = [getattr(cause, "errno", None) for cause in causes(error)]
     for number, of_sqlite in _UNWRITABLE.items():
         if number in numbers or os.strerror(number) in str(error) or of_sqlite in str(error):
             return os.strerror(number).lower()
     return None
-
-
-def _causes(error: Exception) -> list[Exception]:
-    """The error, what it was raised from, and so on."""
-    causes = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and isinstance(cause, Exception):
-        causes.append(cause)
-    return causes
 
 
 if __name__ == "__main__":

@@ -1,0 +1,133 @@
+"""The entry point of every step's container, on Kubeflow Pipelines and on Vertex AI.
+
+    python -m components.kubeflow.step [--step NAME] --executor_class_path CLASS
+        --json_serialized_invocation_args JSON --json_serialized_inputs_spec_args JSON [BEAM ARGUMENT ...]
+
+TFX writes these arguments into the compiled pipeline for its own entry point, which open-source Kubeflow Pipelines
+gives inputs that it cannot take; this one makes them so (`components.kubeflow.invocation`), and then is TFX's. On
+Vertex AI, which TFX's was written for, it only sets what a run sets anew.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from components import progress
+from components.errors import ConfigError, PipelineError, VwwError, causes
+from components.kubeflow.invocation import prepare, publish
+from components.kubeflow.settings import apply_settings
+from components.kubeflow.staging import is_staged
+
+_PROGRESS_INTERVAL_S = 30.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one step; returns the exit code of its container.
+
+    A person's error is one line on stderr; the traceback of any other stands above it.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    args, beam_args = _parse(arguments)
+    progress.listen(_occasionally(logging.info), logging.info)
+    try:
+        _run(args, beam_args)
+    except Exception as error:  # noqa: BLE001  # whatever it was, the log's last line tells which step it stopped
+        sys.stderr.write(f"{args.step or args.executor_class_path}: {_one_line(_as_vww_error(error))}\n")
+        return 1
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(prog="python -m components.kubeflow.step", allow_abbrev=False)
+    parser.add_argument("--step", help="name of the step, for errors")
+    parser.add_argument("--executor_class_path", required=True)
+    parser.add_argument("--json_serialized_invocation_args", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args", required=True)
+    return parser.parse_known_args(arguments)
+
+
+def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
+    invocation = _parse_json(args.json_serialized_invocation_args, "invocation")
+    inputs_spec = _parse_json(args.json_serialized_inputs_spec_args, "inputs")
+    inputs = invocation.setdefault("inputs", {})
+    inputs["parameterValues"] = apply_settings(inputs.get("parameterValues", {}), _whole_numbers(inputs_spec))
+    output_file = invocation["outputs"]["outputFile"]
+    if not is_staged(output_file):
+        _execute(args, invocation, beam_args)
+        return
+    prepared, staging = prepare(invocation, inputs_spec)
+    _execute(args, prepared, beam_args)
+    written = Path(output_file)
+    written.write_text(json.dumps(publish(json.loads(written.read_text()), staging)))
+
+
+def _execute(args: argparse.Namespace, invocation: dict[str, Any], beam_args: list[str]) -> None:
+    # Takes 20 s, which a missing input should not have to wait for.
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+    serialized = argparse.Namespace(
+        executor_class_path=args.executor_class_path,
+        json_serialized_invocation_args=json.dumps(invocation),
+        json_serialized_inputs_spec_args=args.json_serialized_inputs_spec_args,
+    )
+    kubeflow_v2_run_executor.main((serialized, beam_args))
+
+
+def _parse_json(text: str, what: str) -> dict[str, Any]:
+    try:
+        tree = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"the step's {what} are no JSON: {error}: {text[:100]!r}",
+            expected="what the launcher of Kubeflow Pipelines fills in for {{$}}",
+        ) from error
+    assert isinstance(tree, dict)
+    return tree
+
+
+def _whole_numbers(inputs_spec: dict[str, Any]) -> frozenset[str]:
+    definitions = inputs_spec.get("parameters", {}).items()
+    return frozenset(name for name, definition in definitions if definition["parameterType"] == "NUMBER_INTEGER")
+
+
+def _as_vww_error(error: Exception) -> VwwError:
+    """The same, where it is a person's to mend; otherwise its last words, and the traceback goes to the log."""
+    for cause in causes(error):
+        if isinstance(cause, VwwError):
+            return cause
+        if isinstance(cause, ValidationError):
+            problem = cause.errors()[0]
+            path = ".".join(map(str, problem["loc"]))
+            return ConfigError(
+                f"{cause.title}: {path}: {problem['msg']}; received {problem['input']!r}",
+                hint="a parameter of the run set it; docs/configuration.md says what it may be",
+            )
+    logging.error("the step stopped", exc_info=error)
+    return PipelineError(f"{type(error).__name__}: {error}"[:1000], hint="the log above has the whole story")
+
+
+def _one_line(error: VwwError) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines())
+
+
+def _occasionally(tell: Callable[..., None]) -> progress.OnReport:
+    """Tells of progress, but not more than twice a minute."""
+    last = [time.monotonic()]
+
+    def report(done: int, total: int, unit: str, detail: str) -> None:
+        if time.monotonic() - last[0] >= _PROGRESS_INTERVAL_S:
+            last[0] = time.monotonic()
+            tell("%s of %s %s%s", f"{done:,}", f"{total:,}", unit, f", {detail}" if detail else "")
+
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
