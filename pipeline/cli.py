@@ -12,7 +12,7 @@ import typer
 from components.errors import VwwError
 from pipeline.commands.augment import augment
 from pipeline.commands.data import data, download_coco, labels, sample_data
-from pipeline.commands.kubeflow import compile_
+from pipeline.commands.kubeflow import compile_, emulate
 from pipeline.commands.models import budget, evaluate, inspect, slim, tensorboard
 from pipeline.commands.predict import predict
 from pipeline.commands.releases import releases
@@ -54,6 +54,7 @@ app.command()(run)
 app.command()(report)
 app.command()(sweep)
 app.command("compile")(compile_)
+app.command()(emulate)
 app.command("sample-data")(sample_data)
 app.command("download-coco")(download_coco)
 app.command()(budget)

@@ -1,14 +1,18 @@
-"""`vww compile`: from a config to the file that Kubeflow Pipelines or Vertex AI runs."""
+"""`vww compile`: from a config to the file that Kubeflow Pipelines or Vertex AI runs; `vww emulate` runs it here."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from components.errors import ConfigError, StorageError
+from components.errors import ConfigError, GateError, StorageError
 from pipeline.commands.arguments import ConfigFile, Overrides
 from pipeline.kubeflow.options import Target
+
+if TYPE_CHECKING:
+    from pipeline.kubeflow.emulator.records import Emulation
 
 # By their endings the tools of both know what a file is.
 _ENDINGS: dict[Target, tuple[str, ...]] = {"kubeflow": (".yaml", ".yml"), "vertex": (".json",)}
@@ -57,3 +61,75 @@ def _write(path: Path, text: str) -> None:
         raise StorageError(
             f"{path} cannot be written: {error.strerror}", expected="a folder that is there and may be written"
         ) from error
+
+
+def emulate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A pipeline, from vww compile --target kubeflow.")],
+    root: Annotated[
+        Path, typer.Option("--root", metavar="DIR", help="Keeps the object store, and logs and inputs of each step.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PARAMETER=VALUE", help="Set a parameter of the pipeline, such as epochs=5."),
+    ] = None,
+    *,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start a process for each step, as a cluster does; 20 s slower a step.")
+    ] = False,
+) -> None:
+    """Execute a compiled pipeline step by step on this machine, as Kubeflow Pipelines would give it to each."""
+    parameters = _parse_settings(settings or ())
+    text = _read(file)
+    from pipeline.console import RunView
+    from pipeline.kubeflow.emulator.emulate import emulate as execute
+    from pipeline.show import print_outcome
+
+    with RunView() as view:
+        emulation = execute(
+            text, root=root, parameters=parameters, processes="fresh" if fresh else "fork", view=view, where=str(file)
+        )
+        view.say(f"logs: {emulation.folder}")
+    _print_steps(emulation)
+    if emulation.verdict is None:
+        return
+    print_outcome(emulation.verdict.config, emulation.verdict.outcome, command=sys.argv[0])
+    if emulation.verdict.outcome.publication is None:
+        raise typer.Exit(GateError.exit_code)
+
+
+def _parse_settings(settings: Sequence[str]) -> dict[str, str]:
+    parameters = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting} has no value", expected="--set PARAMETER=VALUE")
+        parameters[name] = value
+    return parameters
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read the pipeline {file}: {error}", expected="what vww compile CONFIG -o FILE.yaml wrote"
+        ) from error
+
+
+def _print_steps(emulation: "Emulation") -> None:
+    from pipeline.console import print_table
+
+    print_table(
+        "Steps",
+        ("step", "time", "peak memory", "attempts", "asked for"),
+        (
+            (
+                step.task,
+                f"{step.seconds:.1f} s",
+                f"{step.peak_memory_bytes / 1e6:,.0f} MB",
+                str(step.attempts),
+                ", ".join(f"{name} {value}" for name, value in step.pod["resources"]["limits"].items()) or "no limit",
+            )
+            for step in emulation.steps
+        ),
+    )

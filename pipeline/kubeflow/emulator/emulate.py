@@ -1,0 +1,194 @@
+"""Executes a compiled pipeline with no cluster, as the driver and the launcher of Kubeflow Pipelines would.
+
+Every step runs in an empty folder and is given what the two would give it: artifacts without types, metadata as the
+metadata store returns it, files and no empty folders. What differs from a cluster: paths like `/gcs/…` lie below the
+step's folder, steps run one after the other, nothing is cached, and limits of resources are computed but not enforced.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from google.protobuf import json_format
+
+from components.errors import ConfigError, PipelineError
+from pipeline.console import RunView
+from pipeline.kubeflow.emulator.driver import RunFacts, executor_input, root_parameters
+from pipeline.kubeflow.emulator.launcher import launch, prepare, take_outputs
+from pipeline.kubeflow.emulator.metadata import RecordedArtifacts
+from pipeline.kubeflow.emulator.pod import pod_of
+from pipeline.kubeflow.emulator.processes import Ended, FreshProcesses, Processes, WarmProcesses
+from pipeline.kubeflow.emulator.records import Emulation, StepRecord
+from pipeline.kubeflow.emulator.store import ObjectStore, split_uri
+from pipeline.kubeflow.emulator.verdict import read_verdict
+from pipeline.kubeflow.invariants import CheckedSpec, check_spec
+
+_DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"  # of a plain installation of Kubeflow Pipelines
+_LINES_OF_LOG = 3
+
+
+def emulate(
+    text: str,
+    *,
+    root: Path,
+    parameters: Mapping[str, str],
+    processes: Literal["fork", "fresh"] | Processes,
+    view: RunView,
+    where: str = "the pipeline",
+) -> Emulation:
+    """Runs every step of a compiled pipeline.
+
+    Args:
+      text: the pipeline, as `vww compile` wrote it.
+      root: keeps the object store and a folder for each run.
+      parameters: of the run, by name.
+      processes: `fork` shares the imports of TFX among the steps, `fresh` starts each as a cluster does.
+      view: where progress goes.
+      where: the pipeline was read from.
+
+    Raises:
+      ConfigError: if the pipeline or a parameter cannot be used.
+      PipelineError: if a step fails in all its attempts.
+    """
+    spec = check_spec(text, where)
+    _check_covered(spec, where)
+    _check_mounts(spec)
+    values = root_parameters(spec.pipeline, parameters)
+    run = _Run(spec, values, root, view)
+    with _started(processes, run.folder) as started:
+        return run.execute(started)
+
+
+class _Run:
+    """One run of a pipeline."""
+
+    def __init__(self, spec: CheckedSpec, parameters: Mapping[str, Any], root: Path, view: RunView) -> None:
+        self._spec, self._parameters, self._view = spec, parameters, view
+        self._facts = _run_facts(spec)
+        self._store = ObjectStore(root / "store")
+        self._artifacts = RecordedArtifacts()
+        self.folder = root.absolute() / "runs" / self._facts.run_id
+        self.folder.mkdir(parents=True)
+
+    def execute(self, processes: Processes) -> Emulation:
+        tasks = _in_order(self._spec.pipeline.root.dag.tasks)
+        steps = []
+        for index, task in enumerate(tasks, start=1):
+            self._view.start(f"[{index:>{len(str(len(tasks)))}}/{len(tasks)}] {task:<16}")
+            step = self._run_step(task, self.folder / f"{index:02}-{task}", processes)
+            self._view.finish(f"{step.seconds:.1f} s")
+            steps.append(step)
+        artifacts: dict[str, dict[str, Path]] = {}
+        for (task, key), uri in self._artifacts.uris().items():
+            artifacts.setdefault(task, {})[key] = self._store.path(uri)
+        verdict = read_verdict(self._spec.pipeline, artifacts)
+        return Emulation(self._facts.run_id, self.folder, tuple(steps), artifacts, verdict)
+
+    def _run_step(self, name: str, folder: Path, processes: Processes) -> StepRecord:
+        pipeline, deployment = self._spec.pipeline, self._spec.deployment
+        task = pipeline.root.dag.tasks[name]
+        component = pipeline.components[task.component_ref.name]
+        container = deployment.executors[component.executor_label].container
+        given = executor_input(task, component, self._parameters, self._artifacts, self._facts)
+        pod = pod_of(name, container, self._spec.pods.get(component.executor_label), given)
+        folder.mkdir()
+        (folder / "pod.json").write_text(json.dumps(pod, indent=2) + "\n")
+        (folder / "executor_input.json").write_text(json_format.MessageToJson(given) + "\n")
+        attempts = 1 + task.retry_policy.max_retry_count
+        for attempt in range(1, attempts + 1):
+            log = folder / f"attempt-{attempt}.log"
+            running = prepare(name, container, component, given, folder / f"attempt-{attempt}")
+            ended = launch(running, self._store, processes, log)
+            if ended.code == 0:
+                take_outputs(running, self._store, self._artifacts)
+                return StepRecord(name, ended.seconds, ended.peak_memory_bytes, attempt, pod)
+            if attempt < attempts:
+                self._view.say(f"{name}: attempt {attempt} of {attempts} ended ({ended.describe()}); once more")
+        raise _failure(name, ended, attempts, log)
+
+
+def _failure(task: str, ended: Ended, attempts: int, log: Path) -> PipelineError:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    said = "".join(f"\n  | {line[:500]}" for line in lines[-_LINES_OF_LOG:])
+    times = "" if attempts == 1 else f" in the last of {attempts} attempts"
+    return PipelineError(
+        f"the step {task} failed{times} ({ended.describe()})" + (f":{said}" if said else ", without a word"),
+        hint=f"log: {log}\n  what it was given: {log.with_suffix('')}",
+    )
+
+
+def _run_facts(spec: CheckedSpec) -> RunFacts:
+    run_id, name = str(uuid.uuid4()), spec.pipeline.pipeline_info.name
+    created_utc = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    root = (spec.pipeline.default_pipeline_root or _DEFAULT_ROOT).rstrip("/")
+    split_uri(root)
+    return RunFacts(
+        run_id=run_id,
+        name=f"{name}-{run_id[:5]}",
+        display_name=f"{name} {created_utc}",
+        created_utc=created_utc,
+        root=f"{root}/{name}/{run_id}",
+    )
+
+
+def _check_covered(spec: CheckedSpec, where: str) -> None:
+    """Refuses what KFP would run and this does not."""
+    if spec.job is not None:
+        raise ConfigError(
+            f"{where} is compiled for Vertex AI", hint="vww compile CONFIG --target kubeflow -o FILE.yaml"
+        )
+    for name, task in spec.pipeline.root.dag.tasks.items():
+        component = spec.pipeline.components[task.component_ref.name]
+        if component.HasField("dag") or not spec.deployment.executors[component.executor_label].HasField("container"):
+            raise _not_covered(where, name, "is no container")
+        if task.HasField("trigger_policy") or task.WhichOneof("iterator") is not None:
+            raise _not_covered(where, name, "runs on a condition or in a loop")
+        if any(source.HasField("task_output_parameter") for source in task.inputs.parameters.values()):
+            raise _not_covered(where, name, "takes a parameter that another step puts out")
+
+
+def _check_mounts(spec: CheckedSpec) -> None:
+    """What a cluster would mount has to be on this machine, at the same path."""
+    for executor, settings in sorted(spec.pods.items()):
+        for mount in (*settings.pvc_mount, *settings.secret_as_volume):
+            if not Path(mount.mount_path).is_dir():
+                raise ConfigError(
+                    f"{executor.removesuffix('_executor')} has a volume at {mount.mount_path}, which is no folder here",
+                    expected="on this machine, a folder there that holds what the volume holds",
+                    hint="make it, or let it be a link to where the files are",
+                )
+
+
+def _not_covered(where: str, task: str, what: str) -> ConfigError:
+    return ConfigError(f"{where}: the task {task} {what}, which is not emulated", hint="only a cluster can run it")
+
+
+def _in_order(tasks: Mapping[str, Any]) -> list[str]:
+    """Names of the tasks, each after those that it waits for; `check_spec` has found no circle."""
+    waiting = {name: {*task.dependent_tasks, *_producers(task)} for name, task in sorted(tasks.items())}
+    order: list[str] = []
+    while waiting:
+        order.append(next(name for name, upstream in waiting.items() if upstream <= {*order}))
+        del waiting[order[-1]]
+    return order
+
+
+def _producers(task: Any) -> Iterator[str]:
+    for source in task.inputs.artifacts.values():
+        yield source.task_output_artifact.producer_task
+
+
+@contextmanager
+def _started(processes: Literal["fork", "fresh"] | Processes, folder: Path) -> Iterator[Processes]:
+    if processes == "fork":
+        warm: AbstractContextManager[Processes] = WarmProcesses(folder / "warm.log")
+        with warm as started:
+            yield started
+    elif processes == "fresh":
+        yield FreshProcesses()
+    else:
+        yield processes
