@@ -208,7 +208,7 @@ def _describe(problem: Any, tree: Any) -> str:
             return f"{path}: missing; pass --set {path}=VALUE or write it into the file"
         case "value_error":
             said = str(problem["ctx"]["error"])
-            names_key = re.match(r"[a-z_]+(, [a-z_]+)*: ", said)
+            names_key = re.match(r"[A-Za-z_.]+(, [a-z_]+)*: ", said)
             return said if not path else f"{path}.{said}" if names_key else f"{path}: {said}"
         case _:
             return f"{path}: {problem['msg'][0].lower()}{problem['msg'][1:]}; received {received!r}"

@@ -102,7 +102,7 @@ def _find_task_problems(pipeline: Any) -> Iterator[tuple[str, str]]:
             if source.component_input_parameter and source.component_input_parameter not in parameters:
                 wanted = source.component_input_parameter
                 yield (
-                    f"task {name} takes the parameter {wanted!r}, which the pipeline has not",
+                    f"task {name} takes the parameter {wanted!r}, which is not there",
                     f"{key} from a known one",
                 )
     circle = _circle(tasks)
@@ -145,7 +145,7 @@ def _find_executor_problems(pipeline: Any, deployment: Any) -> Iterator[tuple[st
         kind = executor.WhichOneof("spec")
         if kind not in {"container", "importer"}:
             yield (
-                f"{component.executor_label} is of the kind {kind}, which Kubeflow Pipelines cannot run",
+                f"{component.executor_label} is a {kind}, which Kubeflow Pipelines cannot run",
                 "a container",
             )
         if kind == "container" and not executor.container.image:

@@ -407,7 +407,19 @@ def test_to_yaml_read_again_is_the_same_config(read, overrides):
 
 def test_to_yaml_names_sections_as_the_file_does(read):
     tree = yaml.safe_load(read().to_yaml())
-    assert list(tree) == ["name", "task", "run", "beam", "data", "transform", "trainer", "tuner", "gates", "release"]
+    assert list(tree) == [
+        "name",
+        "task",
+        "run",
+        "beam",
+        "data",
+        "transform",
+        "trainer",
+        "tuner",
+        "gates",
+        "release",
+        "kubeflow",
+    ]
     assert list(tree["gates"]) == ["on", "data", "float", "int8"]
     assert tree["trainer"]["alpha"] == 0.25
 

@@ -1,0 +1,99 @@
+"""What the steps of a compiled pipeline can reach."""
+
+from pathlib import Path
+
+import pytest
+
+from components.errors import ConfigError
+from pipeline.config import read_config
+from pipeline.kubeflow.reach import check_reach, left_out
+
+DEMO = str(Path(__file__).parents[4] / "pipeline/configs/demo.yaml")
+BASE = (
+    "data.annotations=gs://b/a.json",
+    "data.images=gs://b/images",
+    "release.uri=gs://b/releases",
+    "kubeflow.pipeline_root=gs://b/root",
+    "kubeflow.image=registry/vww:1",
+)
+ON_VOLUME = "kubeflow.all_steps.volumes=[{claim: vww, path: /vww}]"
+
+
+def read(*overrides):
+    return read_config(DEMO, [*BASE, *overrides])
+
+
+def refusal(*overrides, target="kubeflow"):
+    with pytest.raises(ConfigError) as raised:
+        check_reach(read(*overrides), target)
+    return raised.value
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_config_in_buckets_alone_reaches_all(target):
+    check_reach(read(), target)
+
+
+def test_config_without_the_section_is_refused_with_what_it_needs():
+    with pytest.raises(ConfigError, match="kubeflow: missing") as raised:
+        check_reach(read_config(DEMO, BASE[:3]), "kubeflow")
+    assert "kubeflow.pipeline_root and kubeflow.image" in raised.value.expected
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "step"),
+    [
+        ("data.annotations=/home/me/a.json", "data.annotations=/home/me/a.json", "CocoExampleGen"),
+        ("data.annotations=[gs://b/a.json, /home/me/b.json]", "data.annotations=/home/me/b.json", "CocoExampleGen"),
+        ("data.images=/home/me/images", "data.images", "CocoExampleGen"),
+        ("data.split_ids={eval: /home/me/ids.txt}", "data.split_ids", "CocoExampleGen"),
+        ("release.uri=/home/me/releases", "release.uri", "ReleasedModel"),
+        ("release.signing_key=/home/me/key.pem", "release.signing_key", "MicroPusher"),
+        ("release.trusted_keys=[/home/me/key.pub]", "release.trusted_keys", "ReleasedModel"),
+        ("trainer.initial_weights=/home/me/w.h5", "trainer.initial_weights", "Trainer"),
+    ],
+)
+def test_local_path_on_no_volume_is_refused_with_its_key_and_step(override, key, step):
+    error = refusal(override)
+    assert error.message.startswith(key)
+    assert error.message.endswith(f"out of reach of {step}: no volume of the step holds it")
+    assert f"kubeflow.steps.{step}.volumes=" in error.hint
+
+
+def test_local_path_on_a_volume_of_its_steps_is_taken():
+    on_it = ("data.annotations=/vww/a.json", "data.images=/vww/images", "release.uri=/vww/releases")
+    check_reach(read(*on_it, ON_VOLUME), "kubeflow")
+    half = "kubeflow.steps.ReleasedModel.volumes=[{claim: vww, path: /vww}]"
+    assert "out of reach of MicroPusher" in refusal("release.uri=/vww/releases", half).message
+    assert "/vwwx" in refusal("data.images=/vwwx/images", ON_VOLUME).message
+
+
+def test_key_in_a_mounted_secret_is_taken():
+    mounted = "kubeflow.steps.MicroPusher.secrets=[{name: s, path: /keys}]"
+    check_reach(read("release.signing_key=/keys/k.pem", mounted), "kubeflow")
+
+
+def test_release_below_the_working_folder_is_refused():
+    assert refusal("release.uri=null").message.startswith("release.uri: missing")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["kubeflow.pipeline_root=minio://b/root"], "kubeflow.pipeline_root=minio://b/root is nothing that Vertex AI"),
+        (["data.images=/vww/i", ON_VOLUME], "data.images=/vww/i is out of reach of CocoExampleGen: Vertex AI mounts"),
+        (["kubeflow.steps.Trainer.accelerator.count=1"], "kubeflow.steps.Trainer.accelerator.vertex: missing"),
+    ],
+)
+def test_what_vertex_cannot_use_is_refused(overrides, said):
+    assert refusal(*overrides, target="vertex").message.startswith(said)
+
+
+def test_keys_without_meaning_on_vertex_are_named():
+    config = read(ON_VOLUME, "kubeflow.steps.Trainer={shm: 2Gi, cpu: 4, deadline_s: 60}")
+    assert left_out(config, "kubeflow") == []
+    assert left_out(config, "vertex") == [
+        "kubeflow.all_steps.volumes",
+        "kubeflow.steps.Trainer.shm",
+        "kubeflow.steps.Trainer.deadline_s",
+    ]
