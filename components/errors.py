@@ -7,6 +7,7 @@
     ├── ModelError          a flatbuffer or SavedModel that cannot be read, converted or run
     ├── ReleaseError        the release store, or a release in it
     ├── StorageError        a disk or bucket that refuses to be written
+    ├── ClusterError        Kubeflow Pipelines or Vertex AI: does not answer, refuses, or a run there ended badly
     └── PipelineError       a node that stopped for any other reason
 
 A model that a gate refused is no error: it is a verdict (`components.verdicts`).
@@ -85,6 +86,10 @@ class ReleaseError(VwwError):
 
 class StorageError(VwwError):
     """A disk or bucket refuses to be written."""
+
+
+class ClusterError(VwwError):
+    """Kubeflow Pipelines or Vertex AI does not answer or refuses, or a run there ended badly."""
 
 
 class PipelineError(VwwError):

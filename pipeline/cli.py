@@ -11,6 +11,7 @@ import typer
 
 from components.errors import VwwError
 from pipeline.commands.augment import augment
+from pipeline.commands.cluster_runs import runs, submit
 from pipeline.commands.data import data, download_coco, labels, sample_data
 from pipeline.commands.kubeflow import compile_, emulate
 from pipeline.commands.models import budget, evaluate, inspect, slim, tensorboard
@@ -19,8 +20,7 @@ from pipeline.commands.releases import releases
 from pipeline.commands.run import demo, report, run
 from pipeline.commands.sweep import sweep
 from pipeline.commands.whence import whence
-
-EXIT_INTERRUPTED = 130
+from pipeline.interruption import EXIT_INTERRUPTED, Interrupted
 
 app = typer.Typer(
     name="vww",
@@ -64,18 +64,16 @@ app.command()(slim)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(tensorboard)
+app.command()(submit)
+app.add_typer(runs, name="runs")
 app.add_typer(labels, name="labels")
 app.add_typer(data, name="data")
 app.add_typer(augment, name="augment")
 app.add_typer(releases, name="releases")
 
 
-class _Interrupted(BaseException):
-    """Ctrl-C, under a name that no library on the way catches."""
-
-
 def _interrupt(*_: object) -> None:
-    raise _Interrupted
+    raise Interrupted
 
 
 def main() -> None:
@@ -86,6 +84,6 @@ def main() -> None:
     except VwwError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
-    except _Interrupted:
+    except Interrupted:
         typer.echo("interrupted; nothing half-written is visible, and finished nodes are not run again", err=True)
         sys.exit(EXIT_INTERRUPTED)

@@ -12,7 +12,6 @@ from components.pusher.manifest import Manifest
 from components.pusher.outcome import Outcome
 from components.quantization.contracts import TensorContract
 from components.quantization.records import OpUse
-from pipeline.config import RunConfig
 from pipeline.console import print_table
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.report.data_tables import print_examples
@@ -31,11 +30,10 @@ from pipeline.show_layers import name_worst
 _TFLM_TIME_LIMIT_S = 60.0
 
 
-def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
+def print_outcome(outcome: Outcome, *, command: str) -> None:
     """The table at the end of a run, and what to do next.
 
     Args:
-      config: what was run.
       outcome: what became of it.
       command: how the person calls `vww`.
     """
@@ -61,9 +59,9 @@ def print_outcome(config: RunConfig, outcome: Outcome, *, command: str) -> None:
     known = " (the same files had been released before)" if publication.already_released else ""
     sys.stdout.write(f"Released: {publication.uri}{known}\n")
     sys.stdout.write(f"  channel: {Channel.STAGING}\n")
-    release = f"{config.name} {publication.version}"
-    for next_step in (f"show {release}", f"promote {release} --to {Channel.PRODUCTION}"):
-        sys.stdout.write(f"  next: {command} releases {next_step} --uri {config.release_uri}\n")
+    store, model, version = publication.uri.rsplit("/", 2)
+    for next_step in (f"show {model} {version}", f"promote {model} {version} --to {Channel.PRODUCTION}"):
+        sys.stdout.write(f"  next: {command} releases {next_step} --uri {store}\n")
 
 
 def show_flatbuffer(file: Path, *, as_json: bool) -> None:

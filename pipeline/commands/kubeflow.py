@@ -12,6 +12,7 @@ from pipeline.commands.arguments import ConfigFile, Overrides
 from pipeline.kubeflow.options import Target
 
 if TYPE_CHECKING:
+    from pipeline.config import RunConfig
     from pipeline.kubeflow.emulator.records import Emulation
 
 # By their endings the tools of both know what a file is.
@@ -27,27 +28,38 @@ def compile_(
     overrides: Overrides = None,
 ) -> None:
     """Compile the pipeline that CONFIG describes for Kubeflow Pipelines or Vertex AI."""
-    from pipeline.child import ask_child
     from pipeline.config import read_config
-    from pipeline.console import RunView
-    from pipeline.kubeflow.reach import check_reach, left_out
-    from pipeline.kubeflow.requests import CompiledPipeline, CompileRequest
 
     config = read_config(config_file, overrides or ())
     if output.suffix not in _ENDINGS[target]:
         raise ConfigError(
             f"--output {output} does not end as --target {target} asks", expected=" or ".join(_ENDINGS[target])
         )
+    _write(output, compile_config(config, target))
+    sys.stdout.write(f"{output}\n")
+
+
+def compile_config(config: "RunConfig", target: Target) -> str:
+    """The compiled pipeline's text; what a run may set, and what was left out, is told on stderr.
+
+    Raises:
+      ConfigError: if a step could not use what the config names.
+      DataError: if class folders cannot be listed from here.
+    """
+    from pipeline.child import ask_child
+    from pipeline.console import RunView
+    from pipeline.kubeflow.reach import check_reach, left_out
+    from pipeline.kubeflow.requests import CompiledPipeline, CompileRequest
+
     check_reach(config, target)
     with RunView() as view:
         view.start("pipeline  ")
         compiled = CompiledPipeline.from_json(ask_child("compile", CompileRequest(config=config, target=target), view))
-        _write(output, compiled.text)
         view.finish(f"{len(compiled.tasks)} steps for {target}, {len(compiled.text):,} bytes")
         view.say(f"A run may set: {', '.join(compiled.parameters)}")
         for key in left_out(config, target):
             view.say(f"{key} has no meaning on Vertex AI and was left out.")
-    sys.stdout.write(f"{output}\n")
+    return compiled.text
 
 
 def _write(path: Path, text: str) -> None:
@@ -92,7 +104,7 @@ def emulate(
     _print_steps(emulation)
     if emulation.verdict is None:
         return
-    print_outcome(emulation.verdict.config, emulation.verdict.outcome, command=sys.argv[0])
+    print_outcome(emulation.verdict.outcome, command=sys.argv[0])
     if emulation.verdict.outcome.publication is None:
         raise typer.Exit(GateError.exit_code)
 

@@ -71,7 +71,7 @@ def conclude(config: "RunConfig", outcome: "Outcome") -> None:
     """Prints the result; a refusal ends with exit code 3."""
     from pipeline.show import print_outcome
 
-    print_outcome(config, outcome, command=sys.argv[0])
+    print_outcome(outcome, command=sys.argv[0])
     _write_page(config)
     if outcome.publication is None:
         raise typer.Exit(GateError.exit_code)

@@ -129,7 +129,7 @@ def test_darkened_data_without_a_limit_runs_on_and_shows_the_distance(
     assert [rows[key].value for key in unchanged] == [0.0] * len(unchanged)
 
     # Shown at the end of the run, and kept in the manifest.
-    print_outcome(config, run.outcome, command="vww")
+    print_outcome(run.outcome, command="vww")
     shown = capsys.readouterr().out
     table = shown.partition("Drift from the released model's training data")[2].partition("\n\n")[0]
     lines = {words[0]: words[1:] for words in map(str.split, table.splitlines()) if words}

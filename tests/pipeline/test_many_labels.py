@@ -96,7 +96,7 @@ def test_calibration_ids_are_balanced_train_images(config, run, release):
 
 
 def test_tables_have_a_column_for_each_label_and_a_row_for_the_test_split(config, run, capsys):
-    print_outcome(config, run.outcome, command="vww")
+    print_outcome(run.outcome, command="vww")
     shown = capsys.readouterr().out.splitlines()
     assert any(line.split() == ["split", "images", *LABELS] for line in shown)
     for split, by_label in run.outcome.dataset.counts.items():

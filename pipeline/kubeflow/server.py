@@ -1,0 +1,197 @@
+"""The way to a Kubeflow Pipelines server: where it is, who asks, and what went wrong where it does not serve."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from components.errors import ClusterError, ConfigError
+
+_CONNECT_S, _ANSWER_S = 3.0, 20.0
+_REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+_AWAY = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+_HEALTH = "/apis/v2beta1/healthz"
+_FORWARD = "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80, then --host http://localhost:8080"
+
+
+class NoAnswerError(ClusterError):
+    """Nobody answers just now; a run that is under way goes on, and asking again may help."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """A server, and how it is told who asks.
+
+    Attributes:
+      host: its address, as `check_host` gives it.
+      token: a bearer token; None where there is none.
+      token_file: read for every request, since tokens that a cluster hands out are replaced; goes before `token`.
+      ca_file: certificates that vouch for the server; None for those that everybody trusts.
+      namespace: of the person, where the server serves several; None where it does not.
+    """
+
+    host: str
+    token: str | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    namespace: str | None = None
+
+    @property
+    def credentials(self) -> str:
+        """What the server was shown, for messages."""
+        if self.token_file is not None:
+            return f"the token in {self.token_file}"
+        return "no token" if self.token is None else "the token in KFP_TOKEN"
+
+    def run_url(self, run_id: str) -> str:
+        """The page of a run."""
+        return f"{self.host}/#/runs/details/{run_id}"
+
+
+def check_host(host: str) -> str:
+    """The address of a server.
+
+    Raises:
+      ConfigError: if it is none.
+    """
+    parts = urlsplit(host)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+        raise ConfigError(
+            f"received --host {host}",
+            expected="the address of Kubeflow Pipelines without a page of it, such as http://localhost:8080",
+            hint=_FORWARD,
+        )
+    return host.rstrip("/")
+
+
+def read_token(access: Access) -> str | None:
+    """The bearer token to show, if any.
+
+    Raises:
+      ConfigError: if its file cannot be read or is empty.
+    """
+    if access.token_file is None:
+        return access.token
+    try:
+        token = access.token_file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read --token-file {access.token_file}: {error}") from error
+    if not token:
+        raise ConfigError(f"--token-file {access.token_file} is empty", expected="a bearer token")
+    return token
+
+
+def knock(access: Access) -> None:
+    """Asks the server how it is, once: takes no second where it is down, is something else, or refuses a token.
+
+    Where no token is given and the server refuses, what kfp itself has for it (a cookie, an IAP client, Google's
+    application default credentials) may still open it.
+
+    Raises:
+      ClusterError: if it does not answer as Kubeflow Pipelines does.
+      ConfigError: if the token's file cannot be read.
+    """
+    import kfp_server_api
+
+    configuration = kfp_server_api.Configuration(host=access.host)
+    configuration.retries = False
+    if access.ca_file is not None:
+        configuration.ssl_ca_cert = str(access.ca_file)
+    token = read_token(access)
+    if token is not None:
+        configuration.api_key["authorization"] = token
+        configuration.api_key_prefix["authorization"] = "Bearer"
+    api = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(configuration))
+    with server_errors(access):
+        try:
+            answer = api.healthz_service_get_healthz(_preload_content=False, _request_timeout=(_CONNECT_S, _ANSWER_S))
+        except kfp_server_api.ApiException as error:
+            if token is None and (error.status in _REFUSED or 300 <= error.status < 400):
+                return
+            raise
+    if not _is_object(answer.data):
+        raise _not_pipelines(access, "with no JSON" if b"<html" not in answer.data.lower() else "with a page of HTML")
+
+
+@contextmanager
+def server_errors(access: Access) -> Iterator[None]:
+    """Turns what goes wrong between here and the server into one error.
+
+    Raises:
+      NoAnswerError: if nobody answers, or the server is not well.
+      ClusterError: if it refuses, or is not Kubeflow Pipelines.
+    """
+    import kfp_server_api
+    import urllib3
+
+    try:
+        yield
+    except kfp_server_api.ApiException as error:
+        raise _explain(access, error.status, error.reason, error.body or "") from error
+    except urllib3.exceptions.HTTPError as error:
+        cause = getattr(error, "reason", None) or error
+        raise NoAnswerError(
+            f"{access.host} does not answer: {_last_words(cause)}",
+            expected="the address of Kubeflow Pipelines, such as http://localhost:8080",
+            hint=_FORWARD,
+        ) from error
+
+
+def _explain(access: Access, status: int, reason: str | None, body: str | bytes) -> ClusterError:
+    message = _message(body)
+    if status == 0:  # TLS, as kfp_server_api tells it
+        return ClusterError(
+            f"{access.host} cannot be trusted: {(reason or '').splitlines()[-1]}",
+            hint="--ca-cert FILE names the certificates that vouch for it",
+        )
+    if status in _REFUSED or 300 <= status < 400:
+        asks = "sends to a login page" if status < 400 else "refuses"
+        return ClusterError(
+            f"{access.host} {asks} ({status} {reason}): {message or f'it was shown {access.credentials}'}",
+            expected="a bearer token that the server takes",
+            hint="--token-file FILE or KFP_TOKEN; vww also uses what the kfp command keeps in ~/.config/kfp",
+        )
+    if message is None and status == HTTPStatus.NOT_FOUND:
+        return _not_pipelines(access, "with 404")
+    if status in _AWAY:
+        return NoAnswerError(f"{access.host} is not well ({status} {reason})" + (f": {message}" if message else ""))
+    return ClusterError(f"{access.host} refuses ({status} {reason}): {message or 'it gives no reason'}")
+
+
+def _not_pipelines(access: Access, how: str) -> ClusterError:
+    return ClusterError(
+        f"{access.host} is not Kubeflow Pipelines: it answers {_HEALTH} {how}",
+        expected="the address below which its API lies, such as http://localhost:8080, or https://HOST/pipeline",
+        hint=_FORWARD,
+    )
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except ValueError:
+        return False
+
+
+def _message(body: str | bytes) -> str | None:
+    """What the API says in an error; None where somebody else speaks."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(told, dict):
+        return None
+    return told.get("message") or told.get("error")
+
+
+def _last_words(error: object) -> str:
+    """Such as `Connection refused`, out of `HTTPConnection(…): Failed to …: [Errno 111] Connection refused`."""
+    return str(error).rsplit(": ", 1)[-1].rsplit("] ", 1)[-1]

