@@ -44,7 +44,7 @@ def _templates() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(cell=_cell, count=_count, figure=_figure, share=_share, interval=_interval, rate=_rate)
-    environment.filters.update(defined_share=_defined_share, behind=_behind)
+    environment.filters.update(defined_share=_defined_share, behind=_behind, change=_change)
     return environment
 
 
@@ -78,6 +78,15 @@ def _defined_share(value: float | None) -> str:
 def _behind(bounds: Interval | None) -> str:
     """An interval as it stands behind its figure."""
     return "" if bounds is None else f" ({_interval(bounds)})"
+
+
+def _change(drop: float | None, bounds: Interval | None) -> str:
+    """What a figure did from float to int8; the interval is of the direction that is named."""
+    if drop is None:
+        return "is undefined"
+    if drop >= 0:
+        return f"fell by {_share(drop)}{_behind(bounds)}"
+    return f"rose by {_share(-drop)}{_behind(None if bounds is None else (-bounds[1], -bounds[0]))}"
 
 
 def _rate(rate: Rate | None) -> str:

@@ -2,7 +2,7 @@ import pytest
 
 from components.detection.coco_metrics import measure_detections, measure_drop
 from components.detection.operating_point import measure_rates
-from components.detection.records import DetectorOperatingPoint
+from components.detection.records import DetectionLoss, DetectorOperatingPoint
 from components.drift import Distance, FeatureDrift
 from components.pusher.figures import DetectorFigures
 from components.pusher.manifest import CodeRecord, parse_manifest
@@ -110,6 +110,9 @@ def test_model_card_of_a_detector_has_cocos_figures_and_its_operating_point(mani
     assert f"| int8, eval | {quality.images} | {quality.boxes} | {quality.ap:.3f} ({low:.3f} to {high:.3f}) |" in card
     assert "boxes and a score for each label out (bird, boat, bus)" in card
     assert "AP fell by 0.000 (0.000 to 0.000) on eval" in card
+    rose = DetectionLoss(drop=-0.004, drop50=0.0, drop_interval=(-0.01, 0.002), drop50_interval=None)
+    better = manifest.model_copy(update={"figures": figures.model_copy(update={"quantization_loss": rose})})
+    assert "AP rose by 0.004 (-0.002 to 0.010) on eval" in render_model_card(better)
     counts = point.rates["eval"].labels["boat"]
     assert f"| eval, boat | {counts.right} | {counts.false} | {counts.missed} | {counts.precision:.3f} |" in card
     assert "Report a detection from a score of 0.500 on (int8 code 3), chosen on eval for the best F1" in card
