@@ -11,6 +11,7 @@ from components.errors import ConfigError
 from components.example_gen.boxes import BoxTable
 from components.example_gen.plan import DatasetPlan
 from pipeline.config import RunConfig
+from pipeline.numerals import show_percent
 from pipeline.report.box_measures import find_proposal, train_boxes
 
 
@@ -33,7 +34,7 @@ def check_anchors(config: RunConfig, detector: DetectorOptions, plan: DatasetPla
             expected="anchors of the objects' sizes and shapes",
             hint=_advise(config, table),
         )
-    words = f"{matched:,} of {boxes:,} train boxes ({100 * matched / boxes:.0f} %) match one by IoU"
+    words = f"{matched:,} of {boxes:,} train boxes ({show_percent(matched / boxes)}) match one by IoU"
     return words if 2 * matched >= boxes else f"{words}, the others their best alone; vww data report proposes others"
 
 
@@ -41,6 +42,9 @@ def _advise(config: RunConfig, table: BoxTable) -> str:
     found = find_proposal(config, table)
     matched = 0 if found is None else len(table.labels) - found.unmatched
     if found is None or matched == 0:
-        return "raise transform.side, or lower trainer.detector.match_iou; vww data report shows the boxes' sizes"
+        return (
+            "lower trainer.detector.match_iou; or raise transform.side where boxes are small, which does nothing for"
+            " hairlines; vww data report shows the boxes' sizes"
+        )
     settings = " ".join(f"--set {shlex.quote(setting)}" for setting in found.settings)
     return f"{settings} lets {matched:,} of them match; vww data report shows the boxes' sizes"

@@ -19,6 +19,7 @@ from components.pusher.stores import open_store
 from components.pusher.verification import find_release_problems, refuse_problems
 from pipeline.console import print_table
 from pipeline.headline import headline
+from pipeline.numerals import show_share
 from pipeline.release_diff import compare_releases, print_differences
 from pipeline.show import describe_signature, print_manifest
 
@@ -63,8 +64,8 @@ def _print_rows(uri: str, rows: list[dict[str, Any]]) -> None:
                 row["version"],
                 ", ".join(row["channels"]),
                 row["created_utc"],
-                _share(row.get("int8_accuracy", row.get("int8_ap"))),
-                _share(row.get("int8_auc", row.get("int8_ap50"))),
+                show_share(row.get("int8_accuracy", row.get("int8_ap"))),
+                show_share(row.get("int8_auc", row.get("int8_ap50"))),
                 f"{row['flatbuffer_bytes']:,}",
                 f"{row['arena_bytes']:,}",
             ]
@@ -83,10 +84,6 @@ def _quality_columns(rows: list[dict[str, Any]]) -> list[str]:
             return ["int8 accuracy or AP", "int8 AUC or AP50"]
         case _:
             return ["int8 accuracy", "int8 AUC"]
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _by_log(channels: dict[str, Channels]) -> Any:

@@ -14,6 +14,7 @@ from components.quantization.contracts import TensorContract
 from components.quantization.records import OpUse
 from pipeline.console import print_table
 from pipeline.evaluation.report import EvaluationReport
+from pipeline.numerals import show_count, show_share
 from pipeline.report.data_tables import print_examples
 from pipeline.show_judgement import (
     arena_rows,
@@ -91,9 +92,9 @@ def show_flatbuffer(file: Path, *, as_json: bool) -> None:
         str(file),
         ["", ""],
         [
-            ["flatbuffer", f"{_count(report.flatbuffer_bytes)} bytes"],
-            ["  weights", f"{_count(report.weight_bytes)} bytes"],
-            ["MACs", _count(report.macs)],
+            ["flatbuffer", f"{show_count(report.flatbuffer_bytes)} bytes"],
+            ["  weights", f"{show_count(report.weight_bytes)} bytes"],
+            ["MACs", show_count(report.macs)],
             *(
                 [["tensor arena (TFLite Micro, 64-bit host)", "did not load"]]
                 if arena is None
@@ -117,9 +118,9 @@ def print_evaluation(report: EvaluationReport) -> None:
         [
             [
                 row.slice or "all",
-                _count(round(row.metrics["example_count"] or 0)),
+                show_count(round(row.metrics["example_count"] or 0)),
                 _interval(row.metrics["accuracy"], row.metrics["example_count"]),
-                *("-" if (value := row.metrics.get(name)) is None else f"{value:.4f}" for name in names),
+                *(show_share(row.metrics.get(name)) for name in names),
             ]
             for row in report.slices
         ],
@@ -152,7 +153,7 @@ def print_manifest(manifest: Manifest, uri: str, channels: Sequence[str]) -> Non
         "labels": ", ".join(f"{index} {name}" for index, name in enumerate(manifest.labels)),
         "label rule": f"{manifest.label_rule.id} v{manifest.label_rule.version}, {manifest.label_rule.digest[:12]}",
         "dataset": f"{manifest.dataset.digest[:12]}  "
-        + "; ".join(f"{split} {_count(sum(by.values()))}" for split, by in manifest.dataset.images.items()),
+        + "; ".join(f"{split} {show_count(sum(by.values()))}" for split, by in manifest.dataset.images.items()),
         "calibration": f"{manifest.calibration.count} training images, seed {manifest.calibration.seed}",
         "pixel contract": manifest.pixel_contract,
         "baseline": "none, the first" if manifest.baseline is None else manifest.baseline,
@@ -170,7 +171,7 @@ def print_manifest(manifest: Manifest, uri: str, channels: Sequence[str]) -> Non
     print_table(
         "Files (and the SavedModel)",
         ["file", "bytes", "sha256"],
-        [[path, _count(digest.size_bytes), digest.sha256[:16]] for path, digest in sorted(own.items())],
+        [[path, show_count(digest.size_bytes), digest.sha256[:16]] for path, digest in sorted(own.items())],
     )
 
 
@@ -225,7 +226,3 @@ def print_ops(ops: tuple[OpUse, ...]) -> None:
         ["operator", "version", "count"],
         [[op.name + (" (custom)" if op.custom else ""), str(op.version), str(op.count)] for op in ops],
     )
-
-
-def _count(number: int) -> str:
-    return f"{number:,}"

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from components.detection.records import DetectionCounts, DetectionQuality, DetectorOperatingPoint
 from components.features import EVAL
-from components.intervals import Interval
 from components.pusher.figures import DetectorEvaluation, DetectorFigures
 from pipeline.console import print_table
+from pipeline.numerals import show_interval, show_share
 
 _FIGURES = ["ap_small", "ap_medium", "ap_large", "ar_1", "ar_10", "ar_100"]
 _QUALITY = [
@@ -37,7 +37,14 @@ def print_detector_figures(figures: DetectorFigures) -> None:
         print_table(
             "From float to int8, on the eval split",
             ["AP drop", "95 %", "AP50 drop", "95 %"],
-            [[_share(loss.drop), _interval(loss.drop_interval), _share(loss.drop50), _interval(loss.drop50_interval)]],
+            [
+                [
+                    show_share(loss.drop),
+                    show_interval(loss.drop_interval),
+                    show_share(loss.drop50),
+                    show_interval(loss.drop50_interval),
+                ]
+            ],
         )
     if figures.operating_point is not None:
         _print_operating_point(figures.operating_point)
@@ -53,10 +60,10 @@ def _print_labels(float_metrics: Mapping[str, DetectionQuality], int8_metrics: M
                 [
                     name,
                     f"{each.boxes:,}",
-                    _share(each.ap),
-                    _share(each.ap50),
-                    _interval(each.ap50_interval),
-                    _share(before[name].ap50),
+                    show_share(each.ap),
+                    show_share(each.ap50),
+                    show_interval(each.ap50_interval),
+                    show_share(before[name].ap50),
                 ]
                 for name, each in int8_metrics[EVAL].categories.items()
             ],
@@ -75,7 +82,14 @@ def _print_operating_point(point: DetectorOperatingPoint) -> None:
 def _rates_rows(split: str, labels: Mapping[str, DetectionCounts], images: int) -> Iterator[list[str]]:
     for name, counts in labels.items():
         figures = f"{counts.right:,}", f"{counts.false:,}", f"{counts.missed:,}"
-        yield [split, name, *figures, _share(counts.precision), _share(counts.recall), f"{counts.false / images:.3f}"]
+        yield [
+            split,
+            name,
+            *figures,
+            show_share(counts.precision),
+            show_share(counts.recall),
+            f"{counts.false / images:.3f}",
+        ]
 
 
 def _row(model: str, quality: DetectionQuality) -> list[str]:
@@ -83,18 +97,10 @@ def _row(model: str, quality: DetectionQuality) -> list[str]:
         model,
         f"{quality.images:,}",
         f"{quality.boxes:,}",
-        _share(quality.ap),
-        _interval(quality.ap_interval),
-        _share(quality.ap50),
-        _interval(quality.ap50_interval),
-        _share(quality.ap75),
-        *(_share(getattr(quality, name)) for name in _FIGURES),
+        show_share(quality.ap),
+        show_interval(quality.ap_interval),
+        show_share(quality.ap50),
+        show_interval(quality.ap50_interval),
+        show_share(quality.ap75),
+        *(show_share(getattr(quality, name)) for name in _FIGURES),
     ]
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _interval(interval: Interval | None) -> str:
-    return "-" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"

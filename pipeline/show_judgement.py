@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from components.example_gen.labeling import NOT_ANNOTATED
 from components.features import EVAL
-from components.intervals import Interval, wilson_interval
+from components.intervals import wilson_interval
 from components.pusher.figures import DetectorEvaluation, DetectorFigures, Evaluation, Figures
 from components.pusher.manifest import Footprint, ParityRecord, SlimmingRecord
-from components.quantization.records import ArenaShare, Layer, Metrics, OperatingPoint, Quality, QuantizationLoss, Rate
+from components.quantization.records import ArenaShare, Layer, Metrics, OperatingPoint, Quality, QuantizationLoss
 from components.verdicts import Gate
 from pipeline.console import print_table
+from pipeline.numerals import show_count, show_figure, show_interval, show_rate, show_share
 from pipeline.show_detection import print_detector_evaluation, print_detector_figures
 
 _QUALITY = ["model", "images", "accuracy", "95 %", "AUC", "95 %"]
@@ -53,7 +54,13 @@ def _print_quality(float_metrics: Mapping[str, Quality], int8_metrics: Mapping[s
             "Labels, int8 on the eval split",
             ["label", "images", "recall", "95 %", "precision", "95 %", *(f"as {name}" for name in quality.labels)],
             [
-                [name, _count(sum(row)), *_rate(label.recall), *_rate(label.precision), *map(_count, row)]
+                [
+                    name,
+                    show_count(sum(row)),
+                    *show_rate(label.recall),
+                    *show_rate(label.precision),
+                    *map(show_count, row),
+                ]
                 for (name, label), row in zip(quality.labels.items(), quality.confusion, strict=True)
             ],
         )
@@ -66,8 +73,8 @@ def _print_loss(loss: QuantizationLoss) -> None:
         [
             [
                 f"{loss.drop:.4f}",
-                _interval(loss.drop_interval),
-                *_rate(loss.agreement),
+                show_interval(loss.drop_interval),
+                *show_rate(loss.agreement),
                 str(loss.lost),
                 str(loss.won),
             ]
@@ -79,25 +86,25 @@ def _print_operating_point(point: OperatingPoint) -> None:
     print_table(
         f"Operating point: {point.label} from a score of {point.threshold:.4f}, code {point.code}",
         ["split", "false alarms", "95 %", "recall", "95 %"],
-        [[split, *_rate(rates.false_alarms), *_rate(rates.recall)] for split, rates in point.rates.items()],
+        [[split, *show_rate(rates.false_alarms), *show_rate(rates.recall)] for split, rates in point.rates.items()],
     )
 
 
 def print_footprint(footprint: Footprint, parity: ParityRecord | None, slimming: SlimmingRecord | None) -> None:
     """What the model asks of a device."""
     rows = [
-        ["flash: the C array, the slim flatbuffer", f"{_count(footprint.flatbuffer_bytes)} bytes"],
-        ["  the same model's file for LiteRT", f"{_count(footprint.portable_bytes)} bytes"],
+        ["flash: the C array, the slim flatbuffer", f"{show_count(footprint.flatbuffer_bytes)} bytes"],
+        ["  the same model's file for LiteRT", f"{show_count(footprint.portable_bytes)} bytes"],
         *arena_rows(
             footprint.arena_total_bytes, footprint.arena_head_bytes, footprint.arena_tail_bytes, footprint.arena_shares
         ),
-        ["MACs", _count(footprint.macs)],
+        ["MACs", show_count(footprint.macs)],
     ]
     if parity is not None:
-        differs = f"{parity.max_difference_lsb} LSB at most, on {_count(parity.images)} images"
+        differs = f"{parity.max_difference_lsb} LSB at most, on {show_count(parity.images)} images"
         rows.append(["differs from the reference kernels by", differs])
     if slimming is not None:
-        same = f"{_count(slimming.images - slimming.differing)} of {_count(slimming.images)} images"
+        same = f"{show_count(slimming.images - slimming.differing)} of {show_count(slimming.images)} images"
         rows.append([f"slim and LiteRT's file equal to the bit in all {slimming.operators} operators on", same])
     print_table("Footprint", ["", ""], rows)
 
@@ -105,11 +112,11 @@ def print_footprint(footprint: Footprint, parity: ParityRecord | None, slimming:
 def arena_rows(total: int, head: int, tail: int, shares: tuple[ArenaShare, ...]) -> list[list[str]]:
     """The tensor arena and its parts."""
     return [
-        ["tensor arena (TFLite Micro, 64-bit host)", f"{_count(total)} bytes"],
-        ["  head: activations", f"{_count(head)} bytes"],
-        ["  tail: what stays", f"{_count(tail)} bytes"],
+        ["tensor arena (TFLite Micro, 64-bit host)", f"{show_count(total)} bytes"],
+        ["  head: activations", f"{show_count(head)} bytes"],
+        ["  tail: what stays", f"{show_count(tail)} bytes"],
         *(
-            [f"    {share.name}", f"{_count(share.used_bytes)} bytes in {_count(share.count)} allocations"]
+            [f"    {share.name}", f"{show_count(share.used_bytes)} bytes in {show_count(share.count)} allocations"]
             for share in shares
         ),
     ]
@@ -125,9 +132,9 @@ def print_layers(layers: tuple[Layer, ...]) -> None:
                 str(layer.index),
                 layer.op,
                 "x".join(map(str, layer.output_shape)),
-                _count(layer.macs),
-                _count(layer.weight_bytes),
-                _count(layer.output_bytes),
+                show_count(layer.macs),
+                show_count(layer.weight_bytes),
+                show_count(layer.output_bytes),
             ]
             for layer in layers
         ],
@@ -143,8 +150,8 @@ def print_gates(gates: tuple[Gate, ...]) -> None:
             [
                 gate.name,
                 show_limit(gate),
-                "-" if gate.value is None else _number(gate.value),
-                "" if gate.measured is None else _number(gate.measured),
+                show_figure(gate.value),
+                "" if gate.measured is None else show_figure(gate.measured),
                 show_verdict(gate),
             ]
             for gate in gates
@@ -154,7 +161,7 @@ def print_gates(gates: tuple[Gate, ...]) -> None:
 
 def show_limit(gate: Gate) -> str:
     """As in `>= 0.9`."""
-    return f"{gate.comparison.value} {_number(gate.limit)}"
+    return f"{gate.comparison.value} {show_figure(gate.limit)}"
 
 
 def show_verdict(gate: Gate) -> str:
@@ -163,12 +170,12 @@ def show_verdict(gate: Gate) -> str:
 
 
 def _quality_rows(model: str, quality: Quality) -> list[list[str]]:
-    auc = ["-", "-"] if quality.auc is None else [f"{quality.auc:.4f}", _interval(quality.auc_interval)]
-    accuracy = [f"{quality.accuracy:.4f}", _interval(quality.accuracy_interval)]
+    auc = [show_share(quality.auc), show_interval(quality.auc_interval)]
+    accuracy = [show_share(quality.accuracy), show_interval(quality.accuracy_interval)]
     return [
-        [model, _count(quality.examples), *accuracy, *auc],
+        [model, show_count(quality.examples), *accuracy, *auc],
         *(
-            [_slice(model, name), _count(rate.images), *_rate(rate), "-", "-"]
+            [_slice(model, name), show_count(rate.images), *show_rate(rate), "-", "-"]
             for name, rate in quality.slices.items()
             if name != NOT_ANNOTATED
         ),
@@ -176,26 +183,9 @@ def _quality_rows(model: str, quality: Quality) -> list[list[str]]:
 
 
 def _evaluator_row(model: str, metrics: Metrics) -> list[str]:
-    auc = "-" if metrics.auc is None else f"{metrics.auc:.4f}"
-    interval = _interval(wilson_interval(metrics.accuracy, metrics.examples))
-    return [model, _count(metrics.examples), f"{metrics.accuracy:.4f}", interval, auc, "-"]
+    interval = show_interval(wilson_interval(metrics.accuracy, metrics.examples))
+    return [model, show_count(metrics.examples), show_share(metrics.accuracy), interval, show_share(metrics.auc), "-"]
 
 
 def _slice(model: str, name: str) -> str:
     return f"{model}, largest object {name}"
-
-
-def _rate(rate: Rate | None) -> list[str]:
-    return ["-", "-"] if rate is None else [f"{rate.value:.4f}", _interval(rate.interval)]
-
-
-def _interval(interval: Interval | None) -> str:
-    return "-" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
-
-
-def _count(number: int) -> str:
-    return f"{number:,}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.numerals import show_percent
 from pipeline.report.histograms import Histogram
 
 # Pixels of the input. MobileNet's maps have a cell for every 8 pixels at best: smaller objects share one.
@@ -127,12 +128,13 @@ class BoxFindings:
 
     def _compare(self) -> str:
         assert self.proposal is not None
+        before, after = _percent(self.unmatched, self.boxes), _percent(self.proposal.unmatched, self.boxes)
         return (
             f"The proposed {self.proposal.anchors:,} anchors raise the mean best IoU from {self.mean_best_iou:.2f} to"
-            f" {self.proposal.mean_best_iou:.2f}, and leave {_percent(self.proposal.unmatched, self.boxes)} without one"
-            f" that matches, not {_percent(self.unmatched, self.boxes)}."
+            f" {self.proposal.mean_best_iou:.2f}, and leave {after} without one that matches,"
+            f" {'as before' if after == before else f'not {before}'}."
         )
 
 
 def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.0f} %"
+    return show_percent(part / whole)

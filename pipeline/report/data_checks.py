@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from components import features
 from components.example_gen.quarantine import DropReason
 from components.intervals import wilson_interval
+from pipeline.numerals import show_percent
 from pipeline.report.box_findings import TINY_PX, BoxFindings
 from pipeline.report.findings import Check, CheckVerdict, Cue, CueFindings, DataReport, Kind
 
@@ -60,11 +61,6 @@ def check_data(report: DataReport) -> tuple[Check, ...]:
     return tuple(check for group in groups for check in group(report))
 
 
-def percent(share: float) -> str:
-    """A share as a person reads it; what is more than nothing never reads 0.0 %."""
-    return f"{100 * share:.1f} %" if share == 0 or share >= 0.0005 else "< 0.1 %"
-
-
 def _at_least(name: str, value: float, limit: float, *, shown: str, wanted: str, about: str, advice: str) -> Check:
     verdict = CheckVerdict.FINE if value >= limit else CheckVerdict.WARN
     return Check(name, value, limit, shown, f"at least {wanted}", verdict, about, advice)
@@ -81,7 +77,7 @@ def _at_most_share(name: str, part: int, whole: int, limit: float, *, about: str
         name,
         share,
         limit,
-        shown=f"{percent(share)} ({part:,} of {whole:,})",
+        shown=f"{show_percent(share)} ({part:,} of {whole:,})",
         wanted=f"at most {100 * limit:g} %",
         about=about,
         advice=advice,
@@ -101,9 +97,9 @@ def _check_size(report: DataReport) -> Iterator[Check]:
         "class_balance",
         share,
         least,
-        shown=f"{percent(share)} ({rarest})",
-        wanted=percent(least),
-        about=f"The smallest label's share of train; equal shares would be {percent(1 / len(report.labels))}.",
+        shown=f"{show_percent(share)} ({rarest})",
+        wanted=show_percent(least),
+        about=f"The smallest label's share of train; equal shares would be {show_percent(1 / len(report.labels))}.",
         advice=f"Collect images of {rarest}, or leave out some of the others; judge by AUC rather than accuracy.",
     )
     yield _at_least(
@@ -124,7 +120,7 @@ def _check_size(report: DataReport) -> Iterator[Check]:
         shown=f"{images:,}",
         wanted=f"{MIN_EVAL_IMAGES:,}",
         about=f"An accuracy of {100 * ASSUMED_ACCURACY:.0f} % measured on {images:,} images means"
-        f" {percent(low)} to {percent(high)} (95 % interval).",
+        f" {show_percent(low)} to {show_percent(high)} (95 % interval).",
         advice="Raise data.splits.eval or add images; until then, differences within that interval say nothing.",
     )
 
@@ -181,7 +177,7 @@ def _check_boxes(report: DataReport) -> Iterator[Check]:
 
 def _advise_anchors(found: BoxFindings) -> str:
     if found.proposal is None:
-        return "No anchors were found that fit better: raise transform.side."
+        return "No anchors were found that fit better; where objects are small, raise transform.side."
     settings = " ".join(f"--set {shlex.quote(setting)}" for setting in found.proposal.settings)
     return f"Try {settings}; where objects are tiny, raise transform.side too."
 

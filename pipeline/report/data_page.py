@@ -10,10 +10,10 @@ from pathlib import Path
 
 import jinja2
 
+from pipeline.numerals import show_percent
 from pipeline.report.box_findings import BoxFindings
 from pipeline.report.charts import WIDTH, Axis, Chart, draw_histogram
 from pipeline.report.contact_sheet import read_small
-from pipeline.report.data_checks import percent
 from pipeline.report.findings import Cue, CueFindings, DataReport, ImageRef, LookAlikeGroup, ObjectSizes, Rule
 from pipeline.report.page import load_template, write_html
 
@@ -72,7 +72,7 @@ def render_page(report: DataReport) -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    return load_template(_TEMPLATE, {"percent": percent, "area": show_area, "quote": shlex.quote})
+    return load_template(_TEMPLATE, {"percent": show_percent, "area": show_area, "quote": shlex.quote})
 
 
 def _show_group(group: LookAlikeGroup, upright: bool) -> ShownGroup:

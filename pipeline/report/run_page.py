@@ -5,6 +5,7 @@ from pathlib import Path
 from components.errors import ConfigError
 from components.pusher.outcome import OUTCOME_FILE, Outcome
 from components.pusher.pictures import PictureBook
+from pipeline.numerals import show_figure
 from pipeline.report.charts import WIDTH
 from pipeline.report.curves import draw_curve
 from pipeline.report.page import load_template, write_html
@@ -63,7 +64,7 @@ def read_outcome(artifact: Path) -> Outcome:
 def render_run_page(name: str, outcome: Outcome, pictures: PictureBook | None = None) -> str:
     """The page's HTML; pictures and curves where there are some."""
     curves = () if pictures is None else pictures.curves
-    page = load_template(_TEMPLATE, {"limit": show_limit, "figure": _figure}).render(
+    page = load_template(_TEMPLATE, {"limit": show_limit, "figure": show_figure}).render(
         name=name,
         outcome=outcome,
         reasons=outcome.verdict.reasons(),
@@ -80,9 +81,3 @@ def render_run_page(name: str, outcome: Outcome, pictures: PictureBook | None = 
         task=outcome.evaluation.task,
     )
     return page.strip() + "\n"
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{int(value):,}" if value.is_integer() and abs(value) > 1 else f"{value:.4g}"

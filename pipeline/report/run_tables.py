@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from components.dataset import DatasetSummary
 from components.detection.records import DetectionQuality, DetectorRates
 from components.features import EVAL
-from components.intervals import Interval
 from components.pusher.figures import ClassifierFigures, DetectorFigures
 from components.pusher.manifest import Footprint
 from components.pusher.outcome import Outcome
-from components.quantization.records import Quality, Rate
+from components.quantization.records import Quality
+from pipeline.numerals import show_interval, show_rate, show_share
 
 _BACKGROUND = "nothing"
 
@@ -72,8 +72,8 @@ def _classifier_tables(figures: ClassifierFigures) -> Iterator[Table]:
         rows += [
             (
                 f"right, largest object {name.replace('_', ' ')}",
-                *_rate(rate),
-                *_rate(None if after is None else after.slices.get(name)),
+                *show_rate(rate),
+                *show_rate(None if after is None else after.slices.get(name)),
             )
             for name, rate in before.slices.items()
         ]
@@ -89,8 +89,8 @@ def _classifier_tables(figures: ClassifierFigures) -> Iterator[Table]:
             "From float to int8, eval split",
             ("figure", "value", "95 %"),
             (
-                ("drop of accuracy", f"{loss.drop:.4f}", _interval(loss.drop_interval)),
-                ("decided alike", *_rate(loss.agreement)),
+                ("drop of accuracy", f"{loss.drop:.4f}", show_interval(loss.drop_interval)),
+                ("decided alike", *show_rate(loss.agreement)),
                 ("only float right", f"{loss.lost:,}", ""),
                 ("only int8 right", f"{loss.won:,}", ""),
             ),
@@ -100,14 +100,17 @@ def _classifier_tables(figures: ClassifierFigures) -> Iterator[Table]:
         yield Table(
             "Labels, int8, eval split",
             ("label", "recall", "95 %", "precision", "95 %"),
-            tuple((name, *_rate(each.recall), *_rate(each.precision)) for name, each in labels.items()),
+            tuple((name, *show_rate(each.recall), *show_rate(each.precision)) for name, each in labels.items()),
         )
     point = figures.operating_point
     if point is not None:
         yield Table(
             f"Operating point: {point.label} from {point.threshold:.4f} on, code {point.code}",
             ("split", "recall", "95 %", "false alarms", "95 %"),
-            tuple((split, *_rate(rates.recall), *_rate(rates.false_alarms)) for split, rates in point.rates.items()),
+            tuple(
+                (split, *show_rate(rates.recall), *show_rate(rates.false_alarms))
+                for split, rates in point.rates.items()
+            ),
         )
 
 
@@ -141,11 +144,11 @@ def _detector_tables(figures: DetectorFigures) -> Iterator[Table]:
                 (
                     name,
                     f"{each.boxes:,}",
-                    _share(each.ap),
-                    _share(found[name].ap) if name in found else "-",
-                    _share(each.ap50),
-                    _share(found[name].ap50) if name in found else "-",
-                    _interval(found[name].ap50_interval) if name in found else "-",
+                    show_share(each.ap),
+                    show_share(found[name].ap) if name in found else "-",
+                    show_share(each.ap50),
+                    show_share(found[name].ap50) if name in found else "-",
+                    show_interval(found[name].ap50_interval) if name in found else "-",
                 )
                 for name, each in before.categories.items()
             ),
@@ -164,7 +167,7 @@ def _detector_tables(figures: DetectorFigures) -> Iterator[Table]:
 def _counts_rows(rates: DetectorRates) -> Iterator[tuple[str, ...]]:
     for name, counts in (*rates.labels.items(), ("all", rates.counts)):
         numbers = f"{counts.right:,}", f"{counts.false:,}", f"{counts.missed:,}"
-        yield (name, *numbers, _share(counts.precision), _share(counts.recall))
+        yield (name, *numbers, show_share(counts.precision), show_share(counts.recall))
 
 
 def confusion_matrices(outcome: Outcome) -> tuple[Matrix, ...]:
@@ -261,19 +264,7 @@ def _pair(name: str, before: Quality, after: Quality | None, key: str) -> tuple[
 def _figure(quality: Quality | DetectionQuality | None, key: str, interval: str | None) -> tuple[str, str]:
     if quality is None:
         return "-", ""
-    return _share(getattr(quality, key)), "" if interval is None else _interval(getattr(quality, interval))
-
-
-def _rate(rate: Rate | None) -> tuple[str, str]:
-    return ("-", "") if rate is None else (f"{rate.value:.4f}", _interval(rate.interval))
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _interval(interval: Interval | None) -> str:
-    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+    return show_share(getattr(quality, key)), "" if interval is None else show_interval(getattr(quality, interval))
 
 
 def _plain(value: object) -> str:
@@ -283,6 +274,6 @@ def _plain(value: object) -> str:
         case int():
             return f"{value:,}"
         case tuple() | list():
-            return _interval((value[0], value[1]))
+            return show_interval((value[0], value[1]))
         case _:
             return "-"

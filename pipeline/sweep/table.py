@@ -1,9 +1,8 @@
 """The report of a sweep in a terminal, and how its figures read."""
 
 from pipeline.console import print_table
+from pipeline.numerals import DASH, show_count, show_share
 from pipeline.sweep.results import PointRow, Status, SweepReport
-
-NOT_MEASURED = "-"
 
 
 def print_sweep(report: SweepReport) -> None:
@@ -46,13 +45,13 @@ def cells(row: PointRow) -> list[str]:
         row.label,
         describe_verdict(row),
         "yes" if row.on_front else "",
-        _share(row.int8_score),
-        NOT_MEASURED if row.int8_interval is None else "{:.3f} to {:.3f}".format(*row.int8_interval),
-        _share(row.float_accuracy if row.float_ap is None else row.float_ap),
-        _share(row.int8_auc if row.int8_ap50 is None else row.int8_ap50),
-        _count(row.flatbuffer_bytes),
-        _count(row.arena_bytes),
-        _count(row.macs),
+        show_share(row.int8_score),
+        DASH if row.int8_interval is None else "{:.3f} to {:.3f}".format(*row.int8_interval),
+        show_share(row.float_accuracy if row.float_ap is None else row.float_ap),
+        show_share(row.int8_auc if row.int8_ap50 is None else row.int8_ap50),
+        show_count(row.flatbuffer_bytes),
+        show_count(row.arena_bytes),
+        show_count(row.macs),
     ]
 
 
@@ -61,11 +60,3 @@ def describe_verdict(row: PointRow) -> str:
     if row.status is not Status.REFUSED:
         return row.status.value
     return f"refused: {', '.join(name.removeprefix('gates.') for name in row.refused_by or row.reasons)}"
-
-
-def _share(value: float | None) -> str:
-    return NOT_MEASURED if value is None else f"{value:.4f}"
-
-
-def _count(value: int | None) -> str:
-    return NOT_MEASURED if value is None else f"{value:,}"

@@ -115,6 +115,20 @@ def test_data_report_of_a_detector_warns_in_words_on_page_and_terminal(signs, re
     assert json.loads(report.to_json())["boxes"]["proposal"]["settings"] == list(report.boxes.proposal.settings)
 
 
+@pytest.mark.parametrize(
+    ("unmatched", "proposed", "words"),
+    [
+        (160, 40, "and leave 4.0 % without one that matches, not 16.0 %."),
+        (160, 160, "and leave 16.0 % without one that matches, as before."),
+        (1, 0, "and leave 0.0 % without one that matches, not 0.1 %."),
+    ],
+)
+def test_box_findings_compare_a_proposal_with_what_there_is(sign_report, unmatched, proposed, words):
+    proposal = dataclasses.replace(sign_report.boxes.proposal, unmatched=proposed)
+    found = dataclasses.replace(sign_report.boxes, boxes=1000, unmatched=unmatched, proposal=proposal)
+    assert found.in_words[-1].endswith(words)
+
+
 def test_data_report_of_a_classifier_says_nothing_of_anchors(sample_report):
     assert sample_report.boxes is None
     assert "Boxes and anchors" not in render_page(sample_report)
@@ -129,6 +143,17 @@ def test_check_anchors_that_match_nothing_are_refused_with_others_that_do(boxes)
         check_anchors(config, config.trainer.detector, plan_dataset(config.data))
     assert "--set 'trainer.detector.anchors.scales=[0.0" in caught.value.hint
     assert "of them match; vww data report" in caught.value.hint
+
+
+def test_check_anchors_hairlines_that_no_anchor_fits_are_not_said_to_want_a_larger_input_alone(boxes):
+    for n in range(30):
+        boxes.add(n, 1, [10, 100, 300, 0.05])
+        boxes.add(n, 2, [10, 140, 300, 0.05])
+    config = boxes.config()
+    with pytest.raises(ConfigError, match="no anchor has an IoU") as caught:
+        check_anchors(config, config.trainer.detector, plan_dataset(config.data))
+    assert caught.value.hint.startswith("lower trainer.detector.match_iou; ")
+    assert "does nothing for hairlines" in caught.value.hint
 
 
 def test_check_anchors_says_how_many_boxes_match(signs):

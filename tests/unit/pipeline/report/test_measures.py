@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pipeline.report import measures
-from pipeline.report.data_checks import percent
 
 
 @pytest.mark.parametrize("threshold", [0.005, 0.025, 0.0, 1e-6, 0.9, 0.37])
@@ -48,8 +47,3 @@ def test_find_separation_chance_is_rarely_passed_by_luck():
         found = measures.find_separation({"a": random.random(12), "b": random.random(25)})
         passed += found.auc > found.chance
     assert passed <= 6
-
-
-@pytest.mark.parametrize(("share", "text"), [(0, "0.0 %"), (1e-5, "< 0.1 %"), (0.0123, "1.2 %"), (1, "100.0 %")])
-def test_percent_shows_something_of_what_is_more_than_nothing(share, text):
-    assert percent(share) == text
