@@ -7,7 +7,8 @@
     ├── ModelError          a flatbuffer or SavedModel that cannot be read, converted or run
     ├── ReleaseError        the release store, or a release in it
     ├── StorageError        a disk or bucket that refuses to be written
-    ├── ClusterError        Kubeflow Pipelines or Vertex AI: does not answer, refuses, or a run there ended badly
+    ├── ClusterError        Kubeflow Pipelines or Vertex AI: refuses, or a run there ended badly
+    │   └── NoAnswerError   does not answer just now (`pipeline.kubeflow.server`)
     └── PipelineError       a node that stopped for any other reason
 
 A model that a gate refused is no error: it is a verdict (`components.verdicts`).

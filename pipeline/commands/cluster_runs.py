@@ -22,6 +22,7 @@ from pipeline.kubeflow.server import Access, check_host, knock
 from pipeline.kubeflow.submission import Submission, check_pipeline_root
 
 if TYPE_CHECKING:
+    from components.pusher.outcome import Outcome
     from pipeline.kubeflow.kfp_runs import KubeflowRuns
     from pipeline.kubeflow.vertex_runs import VertexRuns
 
@@ -175,13 +176,17 @@ def _conclude(status: RunStatus, url: str) -> None:
             f"run {status.run_id} {status.state}" + (f" at {told}" if told else "") + _why(status),
             hint=f"the step's log is at {url}",
         )
+    if _print_verdict(status).publication is None:
+        raise typer.Exit(GateError.exit_code)
+
+
+def _print_verdict(status: RunStatus) -> "Outcome":
     from pipeline.kubeflow.outcome import read_cluster_outcome
     from pipeline.show import print_outcome
 
     outcome = read_cluster_outcome(status.outcome_prefix)
     print_outcome(outcome, command=sys.argv[0])
-    if outcome.publication is None:
-        raise typer.Exit(GateError.exit_code)
+    return outcome
 
 
 def _why(status: RunStatus) -> str:
@@ -218,7 +223,7 @@ def runs_show(
     namespace: Namespace = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the steps to the gates' verdicts.")] = False,
 ) -> None:
-    """Show the steps of a run and, once it has succeeded, what its gates decided; 3 if they refused the model."""
+    """Show the steps of a run and, once it has succeeded, what its gates decided."""
     from pipeline.console import print_table
 
     cluster = _kubeflow(host, token_file, ca_cert, namespace)
@@ -234,8 +239,11 @@ def runs_show(
             for step in status.steps
         ],
     )
-    if status.state.is_end:
-        _conclude(status, cluster.run_url(run_id))
+    if status.state is State.SUCCEEDED:
+        try:
+            _print_verdict(status)
+        except ClusterError as error:
+            typer.echo(str(error), err=True)
 
 
 @runs.command("cancel")

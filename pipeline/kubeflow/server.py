@@ -99,20 +99,23 @@ def knock(access: Access) -> None:
       ClusterError: if it does not answer as Kubeflow Pipelines does.
       ConfigError: if the token's file cannot be read.
     """
-    import kfp_server_api
+    import kfp_server_api.rest
 
     configuration = kfp_server_api.Configuration(host=access.host)
     configuration.retries = False
     if access.ca_file is not None:
         configuration.ssl_ca_cert = str(access.ca_file)
     token = read_token(access)
-    if token is not None:
-        configuration.api_key["authorization"] = token
-        configuration.api_key_prefix["authorization"] = "Bearer"
-    api = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(configuration))
+    # Not by way of its HealthzServiceApi, which falls over an error of TLS: that has no body to decode.
+    client = kfp_server_api.rest.RESTClientObject(configuration)
     with server_errors(access):
         try:
-            answer = api.healthz_service_get_healthz(_preload_content=False, _request_timeout=(_CONNECT_S, _ANSWER_S))
+            answer = client.GET(
+                access.host + _HEALTH,
+                headers={} if token is None else {"authorization": f"Bearer {token}"},
+                _preload_content=False,
+                _request_timeout=(_CONNECT_S, _ANSWER_S),
+            )
         except kfp_server_api.ApiException as error:
             if token is None and (error.status in _REFUSED or 300 <= error.status < 400):
                 return
@@ -194,4 +197,4 @@ def _message(body: str | bytes) -> str | None:
 
 def _last_words(error: object) -> str:
     """Such as `Connection refused`, out of `HTTPConnection(…): Failed to …: [Errno 111] Connection refused`."""
-    return str(error).rsplit(": ", 1)[-1].rsplit("] ", 1)[-1]
+    return str(error).rsplit(": ", 1)[-1].rsplit("] ", 1)[-1].rstrip(")")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +26,9 @@ from pipeline.cli import main
 from tests.faults.emulator import free_port, start_emulator
 from tests.pipelines_server import PipelinesServer, Play, RefusedError, check_inputs, parse_pipeline, parse_platform
 
+ROOT = Path(__file__).parents[2]
+CLUSTERS = ROOT / "pipeline/clusters"
+CONFIG = ROOT / "pipeline/configs/vww_mobilenet_v1_025_96_gray.yaml"
 RUN = "00000000-0000-4000-8000-000000000001"
 STEPS = ("CocoExampleGen", "Trainer", "MicroPusher")
 
@@ -195,6 +199,24 @@ def test_submit_sends_pipeline_placement_and_parameters_as_the_api_names_them(vw
     golden("submit/run.json", json.dumps(sent, indent=1, sort_keys=True) + "\n")
 
 
+def test_submit_compiles_a_config_and_the_server_takes_every_step_of_it(vww, server):
+    section = (CLUSTERS / "gke_l4.yaml").read_text()
+    answer = vww(
+        "submit", CONFIG, "--host", server.host, "--label", "team=vision", "--set", f"kubeflow={section}",
+        "--set", "kubeflow.pipeline_root=gs://artifacts/vww", "--set", "kubeflow.image=registry/vww:1",
+        "--set", "kubeflow.steps.Trainer.image=registry/vww:1-gpu", "--set", "release.uri=gs://data/releases",
+        "--set", "data.annotations=gs://data/a.json", "--set", "data.images=gs://data/images",
+        "--set-parameter", "epochs=2",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert answer.out == f"{server.host}/#/runs/details/{RUN}\n"
+    (sent,) = server.bodies("POST", "/apis/v2beta1/runs")
+    assert sent["runtime_config"] == {"parameters": {"epochs": 2}, "pipeline_root": "gs://artifacts/vww"}
+    assert len(sent["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]) == 10
+    executors = sent["pipeline_spec"]["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["Trainer_executor"]["podMetadata"] == {"labels": {"team": "vision"}}
+
+
 def test_submit_takes_root_experiment_and_name_from_the_pipeline_where_none_is_given(vww, server, package):
     assert vww("submit", package, "--host", server.host).code == 0
     assert vww("submit", package, "--host", server.host).code == 0
@@ -292,6 +314,13 @@ def test_submit_to_a_host_that_accepts_and_stays_silent_gives_up(vww, package, m
         answer = vww("submit", package, "--host", f"http://127.0.0.1:{silent.getsockname()[1]}")
     assert answer.code == 1
     assert "does not answer: Read timed out" in answer.err
+
+
+def test_submit_to_a_host_that_speaks_no_tls_is_one_error(vww, server, package):
+    answer = vww("submit", package, "--host", server.host.replace("http://", "https://"))
+    assert answer.code == 1
+    assert "cannot be trusted" in answer.err
+    assert "--ca-cert FILE" in answer.err
 
 
 def test_submit_without_a_host_or_with_a_page_of_it_is_a_usage_error(vww, package):
@@ -485,7 +514,7 @@ def test_runs_are_listed_newest_first_shown_and_cancelled(vww, server, package):
     cancelled = vww("runs", "cancel", RUN, "--host", server.host)
     assert cancelled.code == 0
     assert server.runs[RUN]["state"] == "CANCELING"
-    assert vww("runs", "show", RUN, "--host", server.host).code == 1  # it has ended as cancelled
+    assert vww("runs", "show", RUN, "--host", server.host).out.startswith("first: canceled")
     again = vww("runs", "cancel", RUN, "--host", server.host)
     assert (again.code, f"run {RUN} has ended already: canceled" in again.err) == (1, True)
 
