@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from tensorflow.io import gfile
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
@@ -61,8 +62,10 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
             examples.set_string_custom_property(key, getattr(summary, key))
 
     def _write(self, plan: DatasetPlan, options: ExampleGenOptions, uri: str) -> ShardSummary:
-        summary_path = f"{self._get_tmp_dir()}/written"
-        shards = write_shards(cut_shards(plan.records, seed=options.split_seed), f"{self._get_tmp_dir()}/shards")
+        # Below the output and not in the step's temporary folder, which workers elsewhere may not reach.
+        temporary = f"{uri}/.temp"
+        summary_path = f"{temporary}/written"
+        shards = write_shards(cut_shards(plan.records, seed=options.split_seed), f"{temporary}/shards")
         with self._make_beam_pipeline() as pipeline:
             (
                 pipeline
@@ -73,7 +76,9 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
                 )
                 | "WriteSummary" >> beam.Map(write_summary, summary_path)
             )
-        return read_summary(summary_path)
+        written = read_summary(summary_path)
+        FileSystems.delete([temporary])
+        return written
 
 
 def _summarize(

@@ -16,6 +16,7 @@ that had listed them before can take them away. Any publish sweeps those that ar
 import hashlib
 import http.client
 import io
+import logging
 import re
 import uuid
 from collections import defaultdict
@@ -38,6 +39,7 @@ from google.api_core.exceptions import (
     TooManyRequests,
     Unauthorized,
 )
+from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
@@ -72,10 +74,22 @@ _ABSENT = 0  # the generation of an object that is not there
 _WRITER = "vww-writer"
 _ATTEMPTS = 20
 _CHUNK_BYTES = 8 << 20  # of a resumable upload; smaller files go in one request
-# Connecting, and every wait for more bytes, in seconds; what fails is repeated for two minutes.
+# Connecting, and every wait for more bytes, in seconds.
 _TIMEOUT_S = (10.0, 60.0)
-_RETRY = DEFAULT_RETRY.with_timeout(120.0)
-_PREFLIGHT_RETRY = DEFAULT_RETRY.with_timeout(20.0)
+
+
+def _retry(limit_s: float) -> Retry:
+    """The client's own repetitions of what may pass, told of in the log, and given up after a time."""
+
+    def tell(error: Exception) -> None:
+        logging.warning("the release store does not answer, tried again for %.0f s at most: %s", limit_s, error)
+
+    passing = DEFAULT_RETRY._predicate  # noqa: SLF001  # not published otherwise
+    return Retry(predicate=passing, timeout=limit_s, on_error=tell)
+
+
+_RETRY = _retry(120.0)
+_PREFLIGHT_RETRY = _retry(60.0)
 
 
 class GcsStore(ReleaseStore):

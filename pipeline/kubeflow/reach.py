@@ -1,16 +1,20 @@
 """Whether the steps of a compiled pipeline can reach what a config names: the data, the releases, the keys."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.errors import ConfigError
+from components.kubeflow.staging import Staging
 from components.trainer.options import IMAGENET
 from pipeline.config import RunConfig
 from pipeline.kubeflow.options import KubeflowOptions, StepName, StepOptions, Target
 
 # What only the pods of a Kubernetes cluster have.
 _OF_KUBERNETES = ("node_selector", "tolerations", "volumes", "secrets", "shm", "deadline_s")
+
+# The steps that Beam works for.
+_BEAM_STEPS: tuple[StepName, ...] = ("CocoExampleGen", "Transform", "StatisticsGen", "Evaluator")
 
 
 def kubeflow_section(config: RunConfig) -> KubeflowOptions:
@@ -53,6 +57,8 @@ def check_reach(config: RunConfig, target: Target) -> None:
             expected="gs://BUCKET/PATH, or a folder on a volume of ReleasedModel and MicroPusher",
             hint="--set release.uri=gs://BUCKET/PATH",
         )
+    if target == "kubeflow":
+        _check_beam(config, kubeflow)
     for key, path, steps in _local_paths(config):
         for step in steps:
             _check_mounted(key, path, step, kubeflow.step(step), target)
@@ -73,6 +79,28 @@ def each_step(kubeflow: KubeflowOptions) -> Iterator[tuple[StepName, StepOptions
     """Every step that the config speaks of, with what holds for it."""
     for name in kubeflow.steps:
         yield name, kubeflow.step(name)
+
+
+def _check_beam(config: RunConfig, kubeflow: KubeflowOptions) -> None:
+    """A launcher keeps a step's artifacts in the step's pod, where Beam's workers elsewhere see nothing of them."""
+    runner = config.beam.runner
+    if runner == "direct":
+        return
+    if runner == "dataflow":
+        raise ConfigError(
+            "beam.runner=dataflow: its workers reach buckets, and with target=kubeflow artifacts lie in the step's pod",
+            expected="direct, or flink or portable whose workers share a volume with the steps",
+            hint="--set 'beam={runner: direct, workers: 4}', or --target vertex, where artifacts stay in the bucket",
+        )
+    folder = PurePosixPath(Staging(Path("/"), [kubeflow.pipeline_root]).to_folder(kubeflow.pipeline_root))
+    for step in _BEAM_STEPS:
+        if not any(folder.is_relative_to(volume.path) for volume in kubeflow.step(step).volumes):
+            raise ConfigError(
+                f"beam.runner={runner}: the workers cannot reach the artifacts of {step}, which lie in its pod"
+                f" at {folder}",
+                expected="a volume there that the workers mount at the same path",
+                hint=f"--set 'kubeflow.steps.{step}.volumes=[{{claim: NAME, path: {'/'.join(folder.parts[:2])[1:]}}}]'",
+            )
 
 
 def _local_paths(config: RunConfig) -> Iterator[tuple[str, str, tuple[StepName, ...]]]:

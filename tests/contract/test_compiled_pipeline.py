@@ -9,6 +9,7 @@ import yaml
 from google.protobuf import json_format, struct_pb2
 
 from components.kubeflow.settings import apply_settings
+from components.pusher.provenance.keys import generate_key
 from components.yaml_text import parse_yaml_text
 from pipeline.config import read_config
 from pipeline.kubeflow.compile import UNCACHED, answer_request, compile_pipeline, pipeline_name
@@ -159,3 +160,25 @@ def test_detector_is_compiled_with_the_same_parameters():
     spec = check_spec(compile_pipeline(config, "kubeflow"))
     assert "epochs" in spec.pipeline.root.input_definitions.parameters
     assert spec.pipeline.pipeline_info.name == pipeline_name(config) == "person-ssd-mobilenet-v1-025-96-gray"
+
+
+def test_credentials_of_whoever_compiles_are_nowhere_in_the_pipeline(tmp_path, monkeypatch):
+    (tmp_path / "account.json").write_text('{"private_key": "-----BEGIN PRIVATE KEY----- of the account"}')
+    generate_key(tmp_path / "release.key")
+    secrets = {
+        "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "account.json"),
+        "AWS_SECRET_ACCESS_KEY": "the-key-of-minio",
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": "ya29.of-the-person",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    unwanted = [*secrets.values(), "PRIVATE KEY", (tmp_path / "release.key").read_text().splitlines()[1]]
+    key = (
+        f"kubeflow.steps.MicroPusher.secrets=[{{name: signing, path: {tmp_path}}}]",
+        f"release.signing_key={tmp_path}/release.key",
+    )
+    config = read("gke_l4", "kubeflow.pipeline_root=gs://artifacts/vww", *IN_BUCKETS)
+    signed = read("gke_l4", "kubeflow.pipeline_root=gs://artifacts/vww", *IN_BUCKETS, *key)
+    for text in (compile_pipeline(config, "vertex"), compile_pipeline(signed, "kubeflow")):
+        assert [each for each in unwanted if each in text] == []
+    assert "secretName: signing" in compile_pipeline(signed, "kubeflow")

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
+from google.cloud.storage import Client
 from PIL import Image
 
 from components import features, progress
@@ -21,6 +23,7 @@ from components.example_gen.plan import LabeledImage
 from components.example_gen.quarantine import Quarantined, QuarantineReason
 from components.example_gen.shards import cut_shards
 from components.example_gen.transforms import ShardSummary, WriteExamples, read_summary, write_shards, write_summary
+from tests.faults.emulator import start_emulator
 
 LABEL_NAMES = ("not-person", "person")
 COUNT = 30
@@ -146,8 +149,6 @@ def test_write_examples_again_over_the_same_folder_gives_the_same(images, tmp_pa
 
 
 def test_write_examples_in_other_splits_has_another_digest(written, images, tmp_path):
-    import dataclasses
-
     swapped = [dataclasses.replace(i, split="train" if i.split == "eval" else "eval") for i in images]
     assert write(swapped, tmp_path, IN_MEMORY).digest != written[0].digest
 
@@ -203,6 +204,18 @@ def test_write_examples_on_another_runner_writes_the_same(written, images, tmp_p
     assert (other.digest, other.counts, other.reencoded) == (summary.digest, summary.counts, summary.reencoded)
     assert sorted(other.quarantined) == sorted(summary.quarantined)
     assert records(tmp_path / "examples") == records(folder)
+
+
+def test_write_examples_from_a_bucket_writes_the_same(written, images, tmp_path, monkeypatch):
+    summary, folder = written
+    with start_emulator() as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        bucket = Client(project="test").create_bucket("data")
+        for path in filter(Path.exists, (Path(image.path) for image in images)):
+            bucket.blob(f"set/{path.name}").upload_from_filename(str(path))
+        remote = [dataclasses.replace(i, path=f"gs://data/set/{Path(i.path).name}") for i in images]
+        assert write(remote, tmp_path, IN_MEMORY).digest == summary.digest
+    assert records(tmp_path) == records(folder)
 
 
 # Summaries.

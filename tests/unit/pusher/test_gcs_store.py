@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from google.cloud.storage import Client
-from google.cloud.storage.retry import DEFAULT_RETRY
 
 from components.errors import ReleaseError, StorageError
 from components.pusher import gcs_store
@@ -25,7 +24,7 @@ from tests.faults.store import run_rounds
 @pytest.fixture
 def quick_retries(monkeypatch):
     """The client's patience, a hundredth of it."""
-    monkeypatch.setattr(gcs_store, "_RETRY", DEFAULT_RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(1.5))
+    monkeypatch.setattr(gcs_store, "_RETRY", gcs_store._retry(1.5).with_delay(initial=0.01, maximum=0.05))
 
 
 def object_names(uri):
@@ -126,6 +125,22 @@ def test_dead_network_is_an_error_in_time(bucket_uri, proxy, stage, monkeypatch,
             work()
         assert "check the network" in (caught.value.hint or "")
         assert time.monotonic() - started < 5
+
+
+def test_bucket_out_of_reach_for_a_while_is_waited_for_and_the_log_says_so(
+    bucket_uri, proxy, stage, quick_retries, caplog
+):  # fmt: skip
+    staged = stage()
+    store = open_store(bucket_uri)
+    proxy.fail(rate=1.0, kinds=("503", "reset"))
+    back = threading.Timer(0.5, proxy.fail, kwargs={"rate": 0})
+    back.start()
+    assert not store.publish(*staged).already_published
+    back.join()
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) > 1
+    assert told[0].startswith("the release store does not answer, tried again for 2 s at most: ")
+    assert store.verify(staged.model, staged.version) == []
 
 
 def test_bucket_that_asks_to_slow_down_for_too_long_is_an_error(bucket_uri, proxy, stage, quick_retries):

@@ -97,3 +97,33 @@ def test_keys_without_meaning_on_vertex_are_named():
         "kubeflow.steps.Trainer.shm",
         "kubeflow.steps.Trainer.deadline_s",
     ]
+
+
+# Beam's workers.
+
+FLINK = "beam={runner: flink, flink_master: 'f:8081', worker_pool: 'localhost:50000'}"
+DATAFLOW = "beam={runner: dataflow, project: my-project, region: a-b1, temp_location: 'gs://b/t', container_image: v:1}"
+
+
+def test_beam_on_dataflow_is_taken_on_vertex_alone():
+    check_reach(read(DATAFLOW), "vertex")
+    assert refusal(DATAFLOW).message.startswith("beam.runner=dataflow: its workers reach buckets")
+
+
+@pytest.mark.parametrize(("root", "folder"), [("gs://b/root", "/gcs"), ("minio://b/root", "/minio")])
+def test_beam_on_flink_needs_a_volume_where_its_steps_keep_their_artifacts(root, folder):
+    overrides = (FLINK, f"kubeflow.pipeline_root={root}")
+    error = refusal(*overrides)
+    assert error.message == (
+        "beam.runner=flink: the workers cannot reach the artifacts of CocoExampleGen, which lie in its pod"
+        f" at {folder}/b/root"
+    )
+    assert f"path: {folder}}}" in error.hint
+    check_reach(read(*overrides, f"kubeflow.all_steps.volumes=[{{claim: shared, path: {folder}}}]"), "kubeflow")
+    elsewhere = "kubeflow.steps.Evaluator.volumes=[{claim: shared, path: /other}]"
+    shared = f"kubeflow.all_steps.volumes=[{{claim: shared, path: {folder}/b}}]"
+    assert "artifacts of Evaluator" in refusal(*overrides, shared, elsewhere).message
+
+
+def test_beam_on_flink_on_vertex_finds_artifacts_in_the_bucket():
+    check_reach(read(FLINK), "vertex")

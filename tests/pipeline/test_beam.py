@@ -1,0 +1,109 @@
+"""The Beam nodes through a job service and a worker pool, processes that they reach by gRPC, as on a Flink cluster."""
+
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from components import features
+from components.pusher.training_statistics import canonical_statistics
+
+JOB_SERVICE = "from apache_beam.runners.portability.local_job_service_main import run; import sys; run(sys.argv[1:])"
+# Its workers are threads: what they import, they import once.
+WORKER_POOL = """\
+import pathlib, signal, sys
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+address, _ = BeamFnExternalWorkerPoolServicer.start(use_process=False)
+path = pathlib.Path(sys.argv[1])
+path.with_suffix(".part").write_text(address.rpartition(":")[2])
+path.with_suffix(".part").rename(path)
+signal.pause()
+"""
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory, wait_until):
+    """Starts a Python process that writes its port into a file; gives `HOST:PORT` and its log."""
+    processes = []
+
+    def start_process(code, *arguments):
+        folder = tmp_path_factory.mktemp("process")
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, *arguments, folder / "port"], stdout=log, stderr=log
+            )
+        processes.append(process)
+        wait_until(lambda: (folder / "port").exists() or process.poll() is not None)
+        assert process.poll() is None, (folder / "log").read_text()
+        return f"localhost:{(folder / 'port').read_text()}", folder / "log"
+
+    yield start_process
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(start, released, warm_run, tiny_config, tmp_path_factory):
+    """The released run's data in a run whose Beam work is done by two workers elsewhere."""
+    service, _ = start(JOB_SERVICE, "--port_file")
+    pool, pool_log = start(WORKER_POOL)
+    root = tmp_path_factory.mktemp("elsewhere") / "run"
+    beam = f"beam={{runner: portable, job_endpoint: '{service}', worker_pool: '{pool}', workers: 2}}"
+    warm_run(tiny_config(released.data, root, "data.licenses=[drawn for these tests]", beam), until="Evaluator")
+    print(pool_log.read_text()[-3000:])
+    return root / "artifacts"
+
+
+def only(folder):
+    (path,) = folder.iterdir()
+    return path
+
+
+def records(files, compression=""):
+    """What files hold, in whatever order."""
+    return sorted(
+        bytes(record)
+        for file in files
+        for record in tf.data.TFRecordDataset(str(file), compression).as_numpy_iterator()
+    )
+
+
+def examples(folder):
+    """The same for examples, whose features have no order either."""
+    return sorted(
+        tf.train.Example.FromString(record).SerializeToString(deterministic=True)
+        for record in records(folder.iterdir(), "GZIP")
+    )
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_beam_elsewhere_example_gen_writes_the_same_files(released, elsewhere):
+    assert files(only(elsewhere / "CocoExampleGen/examples")) == files(released.output("CocoExampleGen", "examples"))
+
+
+def test_beam_elsewhere_transform_writes_the_same_examples(released, elsewhere):
+    for split in (features.TRAIN, features.EVAL):
+        there = examples(only(elsewhere / "Transform/transformed_examples") / f"Split-{split}")
+        assert there == examples(released.output("Transform", "transformed_examples") / f"Split-{split}")
+        assert len(there) > 20
+
+
+def test_beam_elsewhere_statistics_are_the_same(released, elsewhere):
+    for split in (features.TRAIN, features.EVAL):
+        here, there = (
+            folder / f"Split-{split}/FeatureStats.pb"
+            for folder in (released.output("StatisticsGen", "statistics"), only(elsewhere / "StatisticsGen/statistics"))
+        )
+        assert canonical_statistics(here.read_bytes()) == canonical_statistics(there.read_bytes())
+
+
+def test_beam_elsewhere_evaluation_is_the_same(released, elsewhere):
+    there = records(only(elsewhere / "Evaluator/evaluation").glob("metrics-*"))
+    assert there == records(released.output("Evaluator", "evaluation").glob("metrics-*"))
+    assert len(there) > 1
