@@ -85,7 +85,7 @@ def _parse_json(text: str, what: str) -> dict[str, Any]:
         tree = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(
-            f"the step's {what} are no JSON: {error}: {text[:100]!r}",
+            f"the step's {what} cannot be read as JSON: {error}: {text[:100]!r}",
             expected="what the launcher of Kubeflow Pipelines fills in for {{$}}",
         ) from error
     assert isinstance(tree, dict)
