@@ -42,7 +42,8 @@ class RunFacts:
       started_utc: when the run began, such as `2026-11-22T03:04:05Z`.
       initial_weights_sha256: of the weights that training starts from; None where they are random.
       measures_refused: whether a model that is refused is trained and measured all the same.
-      gpus: how many of them the training asked for, and must see.
+      gpus: how many of them the Trainer asked for, and must see.
+      tuner_gpus: the same of the Tuner.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class RunFacts:
     initial_weights_sha256: str | None = None
     measures_refused: bool = False
     gpus: int = 0
+    tuner_gpus: int = 0
 
     @property
     def label_count(self) -> int:
@@ -196,6 +198,7 @@ def _tuner(config: RunConfig, options: TunerOptions, facts: RunFacts, transform:
             "tuner": options.to_json(),
             "code_digest": code_digest("trainer", "quantization", "detection"),
             "checkpoint_root": f"{config.run.root}/checkpoints",
+            "gpus": facts.tuner_gpus,
         },
     )
 

@@ -19,7 +19,7 @@ from components.detection.anchors import AnchorMap
 from components.detection.feature_maps import anchor_maps
 from components.detection.options import DetectorNetwork
 from components.drift import DRIFT_FILE, Drift
-from components.errors import ModelError
+from components.errors import ConfigError, ModelError
 from components.exported_model import read_weights_sha256
 from components.gate_options import GateOptions
 from components.hyperparameters import BEST_HYPERPARAMETERS, chosen_values
@@ -100,8 +100,13 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
     def Do(  # noqa: N802  # TFX's name
         self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]
     ) -> None:
-        """Writes the artifact that `components.pusher.outcome` shows, and a release if the candidate passed."""
+        """Writes the artifact that `components.pusher.outcome` shows, and a release if the candidate passed.
+
+        Raises:
+          ConfigError: if nobody said which run this is.
+        """
         job = PushJob.from_json(exec_properties["job"])
+        _check_run_id(job)
         evaluation = read_evaluation(artifact_utils.get_single_uri(input_dict["evaluation"]))
         blessed = model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["blessing"]))
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
@@ -239,6 +244,15 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             manifest_sha256=published.manifest_sha256,
             flatbuffer_sha256=manifest.files[manifest.golden.flatbuffer].sha256,
             already_released=published.already_published,
+        )
+
+
+def _check_run_id(job: PushJob) -> None:
+    if job.run_id == IN_STEP:
+        raise ConfigError(
+            "the MicroPusher was not told which run it is part of",
+            expected="the input set__job__run_id, which the compiled pipeline binds to the run's id",
+            hint="the pipeline was edited; compile it anew",
         )
 
 

@@ -31,10 +31,10 @@ def check_gpus(wanted: int) -> None:
     found = [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
     if len(found) < wanted:
         raise ConfigError(
-            f"the Trainer asked for gpus={wanted}, and TensorFlow sees {len(found)}",
-            expected="an image with CUDA's libraries, on a node that lends it as many",
-            hint="give the Trainer the image that docker/build made with gpu=1, and look at the node's driver with"
-            " nvidia-smi; or ask for no GPU",
+            f"gpus={wanted} were asked for, and TensorFlow sees {len(found)}",
+            expected="an image with CUDA's libraries, on a node that lends the step as many",
+            hint="give the step the GPU image (docker/README.md), and look at the node's driver with nvidia-smi; or ask"
+            " for no GPU",
         )
 
 

@@ -33,6 +33,7 @@ from components.hyperparameters import chosen_values, describe_values
 from components.trainer.checkpoints import CheckpointFolder
 from components.trainer.job import TrainingJob
 from components.trainer.loop import metric_values
+from components.trainer.replicas import check_gpus
 from components.trainer.run_fn import BEST_WEIGHTS, find_files, train
 from components.trainer.tuner_options import TunerOptions, apply_values, describe
 
@@ -193,9 +194,14 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
 
     Args:
       fn_args: TFX's `FnArgs`; of `custom_config`, `job` and `tuner` hold a `TrainingJob` and `TunerOptions` as JSON,
-        `code_digest` the digest of the code, and `checkpoint_root` the folder of all that outlives an execution.
+        `code_digest` the digest of the code, `checkpoint_root` the folder of all that outlives an execution, and
+        `gpus` how many have to be there.
+
+    Raises:
+      ConfigError: if GPUs are missing, before anything is read.
     """
     custom = fn_args.custom_config
+    check_gpus(custom["gpus"])
     options = TunerOptions.from_json(custom["tuner"])
     files = find_files(fn_args.train_files), find_files(fn_args.eval_files)
     search = options.model_copy(update={"max_trials": 1, "max_hours": None}).to_json()

@@ -5,6 +5,7 @@ from components.example_gen.image_folder import read_image_folder
 from components.in_step import IN_STEP
 from pipeline.config import RunConfig
 from pipeline.graph import RunFacts
+from pipeline.kubeflow.options import StepName
 
 
 def cluster_facts(config: RunConfig) -> RunFacts:
@@ -13,7 +14,6 @@ def cluster_facts(config: RunConfig) -> RunFacts:
     Raises:
       DataError: if the labels are class folders that cannot be listed from here.
     """
-    trainer = None if config.kubeflow is None else config.kubeflow.step("Trainer").accelerator
     return RunFacts(
         run_id=IN_STEP,
         dataset_fingerprint=IN_STEP,
@@ -21,8 +21,14 @@ def cluster_facts(config: RunConfig) -> RunFacts:
         code=IN_STEP,
         label_names=_label_names(config),
         started_utc=IN_STEP,
-        gpus=0 if trainer is None else trainer.count,
+        gpus=_count_gpus(config, "Trainer"),
+        tuner_gpus=_count_gpus(config, "Tuner"),
     )
+
+
+def _count_gpus(config: RunConfig, step: StepName) -> int:
+    accelerator = None if config.kubeflow is None else config.kubeflow.step(step).accelerator
+    return 0 if accelerator is None else accelerator.count
 
 
 def _label_names(config: RunConfig) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pytest
 
 from components.errors import ConfigError
 from components.trainer.options import TrainerOptions
-from components.trainer.replicas import check_shares
+from components.trainer.replicas import check_gpus, check_shares
 
 ROOT = Path(__file__).parents[3]
 # Two logical CPUs stand for two GPUs; they have to be made before TensorFlow starts, hence the process. BatchNorm's
@@ -123,6 +123,12 @@ def test_xla_step_gives_the_weights_of_the_plain_one(trained):
 @pytest.mark.parametrize("case", CASES)
 def test_checkpoint_of_every_kind_of_training_restores_the_same_bits(trained, case):
     assert trained[case]["restored"]
+
+
+def test_gpus_that_were_asked_for_and_are_not_there_are_told_of():
+    check_gpus(0)
+    with pytest.raises(ConfigError, match="gpus=2 were asked for, and TensorFlow sees 0"):
+        check_gpus(2)
 
 
 def test_work_that_gpus_cannot_share_is_refused():

@@ -400,3 +400,8 @@ def eval_data(root):
     ]
     rasters = [tf.io.parse_tensor(r[features.RASTER].bytes_list.value[0], tf.uint8).numpy() for r in records]
     return np.stack(rasters), np.array([r[features.TRANSFORMED_LABEL].int64_list.value[0] for r in records])
+
+
+def test_run_fn_that_asked_for_gpus_that_are_not_there_stops_before_it_reads_anything():
+    with pytest.raises(ConfigError, match="gpus=1 were asked for, and TensorFlow sees 0"):
+        run_fn(FnArgs(custom_config={"gpus": 1}))

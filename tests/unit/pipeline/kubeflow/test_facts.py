@@ -49,3 +49,11 @@ def test_cluster_facts_of_class_folders_out_of_reach_say_where_labels_come_from(
     with pytest.raises(DataError, match="no such folder") as raised:
         cluster_facts(config_of("folders_mobilenet_v1_025_96_gray", *overrides))
     assert "data.format=coco" in raised.value.hint
+
+
+def test_cluster_facts_have_the_gpus_of_the_steps_that_train():
+    assert (facts := cluster_facts(config_of("demo", *OUT_OF_REACH))).gpus == facts.tuner_gpus == 0
+    steps = "{Trainer: {accelerator: {count: 2}}, Tuner: {accelerator: {}}}"
+    section = f"kubeflow={{image: i, pipeline_root: 'gs://b/r', steps: {steps}}}"
+    facts = cluster_facts(config_of("demo", *OUT_OF_REACH, section))
+    assert (facts.gpus, facts.tuner_gpus) == (2, 1)
