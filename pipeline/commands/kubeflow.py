@@ -31,10 +31,7 @@ def compile_(
     from pipeline.config import read_config
 
     config = read_config(config_file, overrides or ())
-    if output.suffix not in _ENDINGS[target]:
-        raise ConfigError(
-            f"--output {output} does not end as --target {target} asks", expected=" or ".join(_ENDINGS[target])
-        )
+    _check_output(output, target)
     _write(output, compile_config(config, target))
     sys.stdout.write(f"{output}\n")
 
@@ -60,6 +57,16 @@ def compile_config(config: "RunConfig", target: Target) -> str:
         for key in left_out(config, target):
             view.say(f"{key} has no meaning on Vertex AI and was left out.")
     return compiled.text
+
+
+def _check_output(path: Path, target: Target) -> None:
+    """Says at once what would otherwise be said when all is compiled."""
+    if path.suffix not in _ENDINGS[target]:
+        raise ConfigError(
+            f"--output {path} does not end as --target {target} asks", expected=" or ".join(_ENDINGS[target])
+        )
+    if not path.parent.is_dir():
+        raise StorageError(f"{path} cannot be written: there is no folder {path.parent}", expected="one that is there")
 
 
 def _write(path: Path, text: str) -> None:

@@ -533,3 +533,49 @@ def test_vww_inspect_images_without_a_float_model_exits_2(probe, tmp_path):
     answer = probe("inspect", tmp_path / "model.tflite", "--images", tmp_path)
     assert (answer.code, answer.stdout) == (2, "")
     assert "--against-float" in answer.stderr
+
+
+# vww compile.
+
+ON_CLUSTER = (
+    *("--set", "data.annotations=gs://b/a.json", "--set", "data.images=gs://b/images"),
+    *("--set", "release.uri=gs://b/releases", "--set", "kubeflow.image=registry/vww:1"),
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--target", "argo", "-o", "p.yaml"], 2, "'argo' is not one of 'kubeflow', 'vertex'"),
+        (["--target", "kubeflow", "-o", "p.json"], 2, "--output p.json does not end as --target kubeflow asks"),
+        (["--target", "vertex", "-o", "p.yaml"], 2, "--output p.yaml does not end as --target vertex asks"),
+        (["--target", "kubeflow", "-o", "none/p.yaml"], 1, "StorageError: none/p.yaml cannot be written"),
+        (["--target", "kubeflow", "-o", "p.yaml", *ON_CLUSTER], 2, "kubeflow.pipeline_root: missing"),
+        (
+            ["--target", "kubeflow", "-o", "p.yaml", *ON_CLUSTER, "--set", "kubeflow.pipeline_root=/data"],
+            2,
+            "kubeflow.pipeline_root: received '/data'",
+        ),
+        (
+            [
+                *["--target", "kubeflow", "-o", "p.yaml", "--set", "kubeflow.steps.Transform.accelerator.count=1"],
+                *ON_CLUSTER,
+            ],
+            2,
+            "a GPU would stand idle there",
+        ),
+    ],
+)
+def test_vww_compile_of_what_no_cluster_can_run_is_refused_at_once(probe, config, tmp_path, arguments, code, words):
+    answer = probe("compile", config, *arguments, heavy=(*UNNEEDED, "kfp"))
+    assert (answer.code, answer.stdout) == (code, "")
+    assert words in answer.stderr
+    assert not list(tmp_path.glob("p.*"))
+
+
+def test_vww_compile_writes_the_pipeline_and_prints_its_path(vww, config, tmp_path):
+    answer = vww("compile", config, "--target", "vertex", "-o", "p.json", *ON_CLUSTER, "--set",
+                 "kubeflow={pipeline_root: gs://b/r, image: 'registry/vww:1', all_steps: {shm: 1Gi}}")  # fmt: skip
+    assert (answer.code, answer.stdout) == (0, "p.json\n")
+    assert "kubeflow.all_steps.shm has no meaning on Vertex AI and was left out." in answer.stderr
+    assert json.loads((tmp_path / "p.json").read_text())["runtimeConfig"]["gcsOutputDirectory"] == "gs://b/r"
