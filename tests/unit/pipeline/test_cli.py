@@ -557,10 +557,8 @@ ON_CLUSTER = (
             "kubeflow.pipeline_root: received '/data'",
         ),
         (
-            [
-                *["--target", "kubeflow", "-o", "p.yaml", "--set", "kubeflow.steps.Transform.accelerator.count=1"],
-                *ON_CLUSTER,
-            ],
+            ["--target", "kubeflow", "-o", "p.yaml", *ON_CLUSTER, "--set", "kubeflow.pipeline_root=gs://b/root"]
+            + ["--set", "kubeflow.steps.Transform.accelerator.count=1"],
             2,
             "a GPU would stand idle there",
         ),
