@@ -541,6 +541,10 @@ ON_CLUSTER = (
     *("--set", "data.annotations=gs://b/a.json", "--set", "data.images=gs://b/images"),
     *("--set", "release.uri=gs://b/releases", "--set", "kubeflow.image=registry/vww:1"),
 )
+GPU_FOR_TRANSFORM = (
+    *("--set", "kubeflow.pipeline_root=gs://b/root"),
+    *("--set", "kubeflow.steps.Transform.accelerator.count=1"),
+)
 
 
 @pytest.mark.parametrize(
@@ -557,8 +561,7 @@ ON_CLUSTER = (
             "kubeflow.pipeline_root: received '/data'",
         ),
         (
-            ["--target", "kubeflow", "-o", "p.yaml", *ON_CLUSTER, "--set", "kubeflow.pipeline_root=gs://b/root"]
-            + ["--set", "kubeflow.steps.Transform.accelerator.count=1"],
+            ["--target", "kubeflow", "-o", "p.yaml", *ON_CLUSTER, *GPU_FOR_TRANSFORM],
             2,
             "a GPU would stand idle there",
         ),
