@@ -1,6 +1,6 @@
 """Golden files: small, textual, one fact each; `make golden` rewrites them from what the code does now.
 
-And the compilers that tests call.
+And the compilers that tests call, and the tests that only run at night.
 """
 
 import os
@@ -19,11 +19,19 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+    parser.addoption("--nightly", action="store_true", help="also run the tests that take minutes each")
 
 
 def pytest_configure(config):
     if config.getoption("--update-golden") and os.environ.get("CI"):
         raise pytest.UsageError("--update-golden is refused under CI: golden files are written by people who read them")
+
+
+@pytest.fixture(scope="session")
+def nightly(request):
+    """Skips a test that takes minutes, unless asked for."""
+    if not request.config.getoption("--nightly"):
+        pytest.skip("takes minutes; pytest --nightly runs it")
 
 
 @pytest.fixture

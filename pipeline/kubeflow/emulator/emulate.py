@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from google.protobuf import json_format
 
-from components.errors import ConfigError, PipelineError
+from components.errors import ConfigError, GateError, PipelineError, StorageError, VwwError
 from pipeline.console import RunView
 from pipeline.kubeflow.emulator.driver import RunFacts, executor_input, root_parameters
 from pipeline.kubeflow.emulator.launcher import launch, prepare, take_outputs
@@ -29,6 +29,7 @@ from pipeline.kubeflow.invariants import CheckedSpec, check_spec
 
 _DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"  # of a plain installation of Kubeflow Pipelines
 _LINES_OF_LOG = 3
+_LINE_LENGTH = 1000
 
 
 def emulate(
@@ -52,6 +53,7 @@ def emulate(
 
     Raises:
       ConfigError: if the pipeline or a parameter cannot be used.
+      GateError: if a gate refuses before anything is trained.
       PipelineError: if a step fails in all its attempts.
     """
     spec = check_spec(text, where)
@@ -72,7 +74,10 @@ class _Run:
         self._store = ObjectStore(root / "store")
         self._artifacts = RecordedArtifacts()
         self.folder = root.absolute() / "runs" / self._facts.run_id
-        self.folder.mkdir(parents=True)
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(f"--root {root} cannot be written: {error.strerror}") from error
 
     def execute(self, processes: Processes) -> Emulation:
         tasks = _in_order(self._spec.pipeline.root.dag.tasks)
@@ -111,12 +116,16 @@ class _Run:
         raise _failure(name, ended, attempts, log)
 
 
-def _failure(task: str, ended: Ended, attempts: int, log: Path) -> PipelineError:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    said = "".join(f"\n  | {line[:500]}" for line in lines[-_LINES_OF_LOG:])
+def _failure(task: str, ended: Ended, attempts: int, log: Path) -> VwwError:
+    """What a step's end comes to; its entry point's last line says which error it was, if it came to say it."""
+    lines = [line[:_LINE_LENGTH] for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    said = [last] if last.startswith(f"{task}: ") else lines[-_LINES_OF_LOG:]
     times = "" if attempts == 1 else f" in the last of {attempts} attempts"
-    return PipelineError(
-        f"the step {task} failed{times} ({ended.describe()})" + (f":{said}" if said else ", without a word"),
+    error = GateError if last.startswith(f"{task}: {GateError.__name__}: ") else PipelineError
+    return error(
+        f"the step {task} failed{times} ({ended.describe()})"
+        + (":" + "".join(f"\n  | {line}" for line in said) if said else ", without a word"),
         hint=f"log: {log}\n  what it was given: {log.with_suffix('')}",
     )
 

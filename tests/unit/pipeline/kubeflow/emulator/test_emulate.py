@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from components.errors import ConfigError, PipelineError
+from components.errors import ConfigError, GateError, PipelineError, StorageError
 from pipeline.console import RunView
 from pipeline.kubeflow.emulator.emulate import emulate
 
@@ -278,6 +278,18 @@ def test_step_that_fails_in_every_attempt_names_its_last_words_and_its_log(run):
     message = str(caught.value)
     assert "the step Make failed in the last of 2 attempts (exit code 1):\n  | no such image\n" in message
     assert re.search(r"log: \S+/01-Make/attempt-2\.log\n", message)
+
+
+def test_step_that_a_gate_stops_is_a_gates_refusal_and_tells_its_last_line_alone(run):
+    with pytest.raises(GateError) as caught:
+        run(pipeline(make="print('INFO: measured')\nsys.exit('Make: GateError: too large; hint: a smaller alpha')"))
+    assert "(exit code 1):\n  | Make: GateError: too large; hint: a smaller alpha\n  hint: log: " in str(caught.value)
+
+
+def test_root_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"--root \S+/file cannot be written: Not a directory"):
+        emulate(yaml.safe_dump(pipeline()), root=tmp_path / "file", parameters={}, processes="fresh", view=RunView())
 
 
 def test_program_that_is_not_there_is_named(run):

@@ -1,0 +1,277 @@
+"""A compiled pipeline, executed with no cluster, beside the local run of the same config and data."""
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config import read_config
+
+STEPS = [
+    "BudgetGate", "CocoExampleGen", "CuratedSchema", "ReleasedModel", "Transform", "StatisticsGen", "ExampleValidator",
+    "Trainer", "Evaluator", "MicroPusher",
+]  # fmt: skip
+# Steps that are killed, and what is there when they are half way.
+KILLED = {
+    "CocoExampleGen": "emulated/runs/*/*-CocoExampleGen/attempt-1/minio/artifacts/runs/tiny/*/*/*/examples",
+    "Trainer": "work/checkpoints/**/checkpoint.npz",
+}
+# What tells of the run itself: its times, its paths, its name.
+OF_THE_RUN = re.compile(
+    r"MODEL_CARD\.md|manifest\.json|provenance\.json|config\.yaml|outcome\.json|eval_config\.json"
+    r"|(metrics|plots|attributions)-.*|.*\.dsse\.json|.*\.(saved_model|fingerprint)\.pb|(saved_model|fingerprint)\.pb"
+    r"|transformed_examples-.*\.gz|events\.out\.tfevents\..*"
+)
+
+
+def cluster_settings(folder, volume):
+    """What turns the config of a local run into one for a cluster whose one volume is a folder of this machine."""
+    steps = {"volumes": [{"claim": "disk", "path": str(volume)}], "cpu": 2, "memory": "4Gi", "retries": {"count": 1}}
+    kubeflow = {
+        "pipeline_root": "minio://artifacts/runs",
+        "image": "example.org/vww:1",
+        "work_dir": str(folder / "work"),
+        "all_steps": steps,
+    }
+    return ["--set", f"kubeflow={json.dumps(kubeflow)}", "--set", f"release.uri={folder / 'releases'}"]
+
+
+@pytest.fixture(scope="module")
+def compiled(released, vww, tmp_path_factory):
+    """The pipeline of the released run's config, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("cluster")
+    settings = cluster_settings(folder, tmp_path_factory.getbasetemp())
+    command = ["compile", released.config_file, "--target", "kubeflow", "-o", folder / "pipeline.yaml", *settings]
+    code, _, stderr = vww(*command, "--set", "trainer.checkpoint_interval_steps=2")
+    assert code == 0, stderr
+    return folder / "pipeline.yaml"
+
+
+def is_there(folder, pattern):
+    try:
+        return any(folder.glob(pattern))
+    except FileNotFoundError:  # a folder that the step took away meanwhile
+        return False
+
+
+def kill_half_way(command, folder, step, sign):
+    """Kills the process of a step, in its first attempt, once its sign is there."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        assert command.process.poll() is None, command.stderr
+        if is_there(folder, sign):
+            for process in command.processes():
+                cwd = os.readlink(f"/proc/{process}/cwd")  # noqa: PTH115
+                if cwd.endswith(f"-{step}/attempt-1/work"):
+                    os.kill(process, signal.SIGKILL)
+                    return
+        time.sleep(0.01)
+    pytest.fail(f"{step} was not seen half way")
+
+
+class EmulatedRun:
+    """What `vww emulate` did, and where it left it."""
+
+    def __init__(self, folder, stdout, stderr):
+        self.folder, self.stdout, self.stderr = folder, stdout, stderr
+        (self.runs,) = (folder / "emulated" / "runs").iterdir()
+        (self._artifacts,) = (folder / "emulated/store/minio/artifacts/runs/tiny").iterdir()
+
+    def output(self, step, key):
+        (execution,) = (self._artifacts / step).iterdir()
+        return execution / key
+
+    @property
+    def release(self):
+        return next(path for path in (self.folder / "releases" / "tiny").iterdir() if path.is_dir())
+
+
+@pytest.fixture(scope="module")
+def emulated(compiled, start_vww):
+    """The pipeline, two of whose steps were killed half way and tried again."""
+    folder = compiled.parent
+    command = start_vww("emulate", compiled, "--root", folder / "emulated", "--set", "epochs=2")
+    for step, sign in KILLED.items():
+        kill_half_way(command, folder, step, sign)
+    assert command.wait() == 0, command.stderr
+    return EmulatedRun(folder, command.stdout, command.stderr)
+
+
+def files_of(folder):
+    """Content of every file by its path; event files are named for a time and a process."""
+    return {
+        re.sub(r"tfevents\..*", "tfevents", str(path.relative_to(folder))): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def same_but_for_the_run(one, other):
+    assert one.keys() == other.keys()
+    differing = {path for path in one if one[path] != other[path]}
+    assert [path for path in differing if OF_THE_RUN.fullmatch(Path(path).name) is None] == []
+
+
+def test_emulated_run_ends_with_a_release_of_the_local_runs_bytes(emulated, released):
+    same_but_for_the_run(files_of(emulated.release), files_of(released.release))
+    flatbuffer = "tiny_person_micro.tflite"
+    assert (emulated.release / flatbuffer).read_bytes() == (released.release / flatbuffer).read_bytes()
+    assert f"Released: {emulated.release}\n" in emulated.stdout
+
+
+@pytest.mark.parametrize(
+    ("step", "keys"),
+    [
+        ("BudgetGate", ["footprint"]),
+        ("CocoExampleGen", ["examples"]),
+        ("CuratedSchema", ["raw", "statistics"]),
+        ("ReleasedModel", ["model", "statistics"]),
+        ("Transform", ["transform_graph", "transformed_examples"]),
+        ("StatisticsGen", ["statistics"]),
+        ("ExampleValidator", ["anomalies"]),
+        ("Trainer", ["model", "model_run"]),
+        ("Evaluator", ["evaluation", "blessing"]),
+        ("MicroPusher", ["pushed_model"]),
+    ],
+)
+def test_emulated_step_leaves_the_files_of_the_local_one(emulated, released, step, keys):
+    for key in keys:
+        same_but_for_the_run(files_of(emulated.output(step, key)), files_of(released.output(step, key)))
+
+
+def test_emulated_run_tells_its_steps_their_attempts_and_what_they_asked_for(emulated):
+    rows = re.findall(r"^(\w+) +[\d.]+ s +[\d,]+ MB +(\d) +memory 4Gi, cpu 2 *$", emulated.stdout, re.MULTILINE)
+    assert rows == [(step, "2" if step in KILLED else "1") for step in STEPS]
+    for step in KILLED:
+        assert f"{step}: attempt 1 of 2 ended (signal SIGKILL); once more" in emulated.stderr
+
+
+def test_emulated_run_keeps_logs_and_inputs_but_no_copies_of_finished_steps(emulated):
+    trainer = emulated.runs / "08-Trainer"
+    assert sorted(path.name for path in trainer.iterdir()) == [
+        "attempt-1", "attempt-1.log", "attempt-2.log", "executor_input.json", "pod.json",
+    ]  # fmt: skip
+    assert json.loads((trainer / "pod.json").read_text())["image"] == "example.org/vww:1"
+
+
+# The command, on pipelines that import nothing of TFX.
+
+
+def write_pusher_pipeline(folder, config_yaml, outcome):
+    """A pipeline of one step, which puts out an outcome as the MicroPusher does."""
+    script = (
+        "import json, pathlib, sys\n"
+        "outputs = json.loads(sys.argv[1])['outputs']\n"
+        "uri = outputs['artifacts']['pushed_model']['artifacts'][0]['uri']\n"
+        "folder = pathlib.Path(outputs['outputFile']).parents[2] / uri.replace('://', '/')\n"
+        "folder.mkdir(parents=True)\n"
+        "(folder / 'outcome.json').write_text(sys.argv[2])\n"
+    )
+    job = json.dumps({"config_yaml": config_yaml})
+    output = {"artifactType": {"instanceSchema": "title: tfx.PushedModel\ntype: object\n"}}
+    container = {"image": "vww:1", "command": ["python", "-c", script, "{{$}}", outcome]}
+    spec = {
+        "schemaVersion": "2.1.0",
+        "pipelineInfo": {"name": "tiny"},
+        "components": {
+            "MicroPusher": {
+                "executorLabel": "MicroPusher_executor",
+                "inputDefinitions": {"parameters": {"job": {"parameterType": "STRING"}}},
+                "outputDefinitions": {"artifacts": {"pushed_model": output}},
+            }
+        },
+        "deploymentSpec": {"executors": {"MicroPusher_executor": {"container": container}}},
+        "root": {
+            "dag": {
+                "tasks": {
+                    "MicroPusher": {
+                        "componentRef": {"name": "MicroPusher"},
+                        "taskInfo": {"name": "MicroPusher"},
+                        "inputs": {"parameters": {"job": {"runtimeValue": {"constant": job}}}},
+                    }
+                }
+            }
+        },
+    }
+    (folder / "pusher.yaml").write_text(yaml.safe_dump(spec))
+    return folder / "pusher.yaml"
+
+
+def test_emulate_of_a_refused_model_exits_3_and_names_the_gate(released, vww, tmp_path):
+    outcome = json.loads((released.output("MicroPusher", "pushed_model") / "outcome.json").read_text())
+    outcome["publication"] = None
+    gate = next(gate for gate in outcome["verdict"]["gates"] if gate["name"] == "gates.int8.min_accuracy")
+    gate |= {"limit": 0.999, "passed": False}
+    config_yaml = read_config(str(released.config_file)).to_yaml()
+    pipeline = write_pusher_pipeline(tmp_path, config_yaml, json.dumps(outcome))
+    code, stdout, stderr = vww("emulate", pipeline, "--root", tmp_path / "root", "--fresh")
+    assert code == 3, stderr
+    assert "Refused: nothing was released.\n  gates.int8.min_accuracy: " in stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no-such.yaml"], "ConfigError: cannot read the pipeline no-such.yaml"),
+        (["pusher.yaml", "--set", "epochs"], "ConfigError: --set epochs has no value"),
+        (["pusher.yaml", "--set", "epochs=3"], "ConfigError: this pipeline has no parameter 'epochs'"),
+    ],
+)
+def test_emulate_told_what_it_cannot_do_exits_2_with_no_step_run(vww, tmp_path, arguments, message):
+    pipeline = write_pusher_pipeline(tmp_path, "", "")
+    arguments = [pipeline if argument == "pusher.yaml" else argument for argument in arguments]
+    code, stdout, stderr = vww("emulate", *arguments, "--root", tmp_path / "root")
+    assert (code, stdout) == (2, "")
+    assert message in stderr
+    assert not (tmp_path / "root").exists()
+
+
+# As a cluster does it, and as kfp does it: minutes each.
+
+
+@pytest.mark.usefixtures("nightly")
+def test_emulated_run_of_a_process_for_each_step_ends_with_the_same_release(compiled, released, vww, tmp_path):
+    command = ["emulate", compiled, "--root", tmp_path / "emulated", "--fresh"]
+    code, stdout, stderr = vww(*command)
+    assert code == 0, stderr
+    sys.stdout.write(stdout)
+    release = Path(re.search(r"^Released: (\S+)", stdout, re.MULTILINE)[1])
+    same_but_for_the_run(files_of(release), files_of(released.release))
+
+
+@pytest.mark.usefixtures("nightly")
+def test_kfp_local_runs_every_step_of_the_compiled_pipeline(compiled, released, tmp_path, monkeypatch):
+    from kfp import components, local
+    from kfp.local import status, subprocess_task_handler
+
+    from pipeline.kubeflow.emulator.processes import FreshProcesses
+
+    ran = []
+
+    class ContainerCommand:
+        """In the place of kfp's own, which only runs Python functions."""
+
+        def __init__(self, image, full_command, pipeline_root, runner):
+            self._command = full_command
+
+        def run(self):
+            ran.append(self._command[self._command.index("--step") + 1])
+            log = tmp_path / f"{ran[-1]}.log"
+            ended = FreshProcesses().run(self._command, env={}, cwd=tmp_path, log=log)
+            assert ended.code == 0, log.read_text()[-3000:]
+            return status.Status.SUCCESS
+
+    monkeypatch.setattr(subprocess_task_handler, "SubprocessTaskHandler", ContainerCommand)
+    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "outputs"))
+    (text,) = [each for each in compiled.read_text().split("\n---\n") if "pipelineInfo" in each]
+    components.load_component_from_text(text)()
+    assert sorted(ran) == sorted(STEPS)  # it skips tasks with a condition, and calls that a success
+    release = compiled.parent / "releases" / "tiny"
+    (version,) = [path for path in release.iterdir() if path.is_dir()]
+    same_but_for_the_run(files_of(version), files_of(released.release))
