@@ -156,8 +156,8 @@ def _check_covered(spec: CheckedSpec, where: str) -> None:
             raise _not_covered(where, name, "is no container")
         if task.HasField("trigger_policy") or task.WhichOneof("iterator") is not None:
             raise _not_covered(where, name, "runs on a condition or in a loop")
-        if any(source.HasField("task_output_parameter") for source in task.inputs.parameters.values()):
-            raise _not_covered(where, name, "takes a parameter that another step puts out")
+        if component.output_definitions.parameters:
+            raise _not_covered(where, name, "puts out a parameter")
 
 
 def _check_mounts(spec: CheckedSpec) -> None:

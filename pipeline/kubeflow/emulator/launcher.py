@@ -78,7 +78,7 @@ def take_outputs(container: Container, store: ObjectStore, artifacts: RecordedAr
     for key, listed in container.given.outputs.artifacts.items():
         (artifact,) = listed.artifacts
         if written.artifacts[key].artifacts:
-            _merge(written.artifacts[key].artifacts[0], artifact)
+            _merge(written.artifacts[key].artifacts[0], artifact, container.task)
         store.upload(container.root / staged_path(artifact.uri), artifact.uri)
         artifacts.record(container.task, key, artifact)
     shutil.rmtree(container.root)
@@ -99,9 +99,13 @@ def _read_output(container: Container) -> Any:
         ) from error
 
 
-def _merge(written: Any, artifact: Any) -> None:
-    if written.uri:
-        artifact.uri = written.uri
+def _merge(written: Any, artifact: Any, task: str) -> None:
+    if written.uri not in {"", artifact.uri}:  # the launcher would upload from there, or not at all
+        raise PipelineError(
+            f"the step {task} says that it wrote to {written.uri!r}",
+            expected=artifact.uri,
+            hint="its entry point has to give back the address that it was given, not the folder that stands for it",
+        )
     for name, value in written.metadata.fields.items():
         artifact.metadata.fields[name].CopyFrom(value)
 

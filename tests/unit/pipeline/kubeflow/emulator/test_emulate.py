@@ -144,6 +144,7 @@ def test_metadata_comes_back_as_the_metadata_store_gives_it(run):
             "put_out('made', metadata={'blessed': None})",
             "the metadata 'blessed' of the output 'made' of the step Make is",
         ),
+        ("put_out('made', uri='/minio/bucket/root')", "the step Make says that it wrote to '/minio/bucket/root'"),
         ("put_out('made', sort='x')", "the step Make wrote an output_metadata.json that the launcher cannot read"),
     ],
 )
@@ -314,6 +315,10 @@ def condition(spec):
     spec["root"]["dag"]["tasks"]["Take"]["triggerPolicy"] = {"condition": "true"}
 
 
+def output_parameter(spec):
+    spec["components"]["Make"]["outputDefinitions"]["parameters"] = {"loss": {"parameterType": "NUMBER_DOUBLE"}}
+
+
 def local_root(spec):
     spec["defaultPipelineRoot"] = "/data/artifacts"
 
@@ -324,6 +329,7 @@ def local_root(spec):
         (unknown_task, "'Mak', which is not there"),
         (wrong_version, "schemaVersion is '2.0.0'"),
         (condition, "the task Take runs on a condition or in a loop, which is not emulated"),
+        (output_parameter, "the task Make puts out a parameter, which is not emulated"),
         (local_root, "a step cannot reach artifacts at '/data/artifacts'"),
     ],
 )
