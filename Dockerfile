@@ -1,0 +1,65 @@
+# The image of every step on Kubeflow Pipelines and Vertex AI, and of Beam's workers; docker/build builds it.
+#   GPU=1   adds the CUDA libraries that TensorFlow was built with, as wheels of the same lock
+#   BEAM    where the launcher of Beam's workers is taken from; the value of PYTHON leaves it out
+ARG PYTHON=docker.io/library/python:3.11-slim-bookworm
+ARG BEAM=docker.io/apache/beam_python3.11_sdk:2.77.0
+
+FROM ${BEAM} AS beam
+RUN mkdir -p /launcher/opt/apache/beam \
+ && for name in boot LICENSE NOTICE; do \
+      if [ -e "/opt/apache/beam/$name" ]; then cp "/opt/apache/beam/$name" /launcher/opt/apache/beam; fi; \
+    done
+
+FROM ${PYTHON} AS environment
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends binutils g++ \
+ && rm -rf /var/lib/apt/lists/* \
+ && pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
+ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/venv
+WORKDIR /src
+COPY pyproject.toml uv.lock ./
+ARG GPU=0
+# The base image's pip stays in sight: Beam's launcher asks it whether Beam is installed. libclang, which TensorFlow
+# declares, is imported by nothing.
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv venv --system-site-packages /opt/venv \
+ && uv sync --locked --no-dev --no-install-project --no-install-package libclang $([ "$GPU" = 0 ] || echo --extra gpu)
+COPY docker/trim /usr/local/bin/
+RUN trim /opt/venv \
+ && echo /app > /opt/venv/lib/python3.11/site-packages/app.pth
+
+FROM environment AS package
+COPY LICENSE README.md ./
+COPY components components
+COPY pipeline pipeline
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --python /opt/venv/bin/python --no-deps --target /app . \
+ && rm /app/.lock \
+ && python -m compileall -q -j 0 --invalidation-mode checked-hash /app
+ARG REVISION=
+ARG DIRTY=
+ARG SOURCE=
+COPY docker/code_version.py /src/
+RUN python code_version.py "$REVISION" "$DIRTY" "$SOURCE" > /app/code_version.json
+
+FROM ${PYTHON}
+COPY --from=beam /launcher /
+COPY --from=environment /opt/venv /opt/venv
+COPY docker/entrypoint /usr/local/bin/
+# HOME and USER hold for any uid, with or without a line in /etc/passwd: clusters choose one of their own.
+ENV PATH=/app/bin:/opt/venv/bin:$PATH HOME=/tmp USER=vww PYTHONUNBUFFERED=1 RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
+# Where nodes of GKE mount NVIDIA's driver; elsewhere its container runtime puts it among the system's libraries.
+ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64
+USER 65532:0
+WORKDIR /app
+ENTRYPOINT ["entrypoint"]
+COPY --from=package /app /app
+ARG VERSION=
+ARG REVISION=
+ARG SOURCE=
+LABEL org.opencontainers.image.title="vww" \
+      org.opencontainers.image.description="From a labelled image set to a gated int8 model for microcontrollers" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}"
