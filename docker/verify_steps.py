@@ -1,4 +1,4 @@
-"""Within an image: imports what every step runs, and cuts a pipeline of one step: `verify_steps.py PIPELINE ONE_STEP`."""
+"""Within an image: imports what every step runs, and cuts out one step: `verify_steps.py PIPELINE ONE_STEP`."""
 
 import importlib
 import sys
