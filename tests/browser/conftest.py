@@ -3,6 +3,7 @@ import shutil
 import subprocess
 
 import pytest
+from PIL import Image
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -35,3 +36,22 @@ def browse(tmp_path):
         return finished.stdout, re.findall(r"CONSOLE.*", finished.stderr)
 
     return run
+
+
+@pytest.fixture
+def photograph(browse, tmp_path):
+    """Draws a page in a window of some width and height, its console silent; gives the picture."""
+
+    def draw(page, width, height, *options):
+        frame = tmp_path / "frame.html"  # a window has a least width, a frame has none
+        frame.write_text(
+            "<meta name=color-scheme content='light dark'><body style='margin:0'>"
+            f"<iframe src='{page.as_uri()}' width={width} height={height} style='border:0'></iframe></body>"
+        )
+        picture = tmp_path / "page.png"
+        _, console = browse(frame, f"--screenshot={picture}", f"--window-size=1000,{height}", *options)
+        assert console == []
+        with Image.open(picture) as image:
+            return image.convert("RGB").crop((0, 0, width, height))
+
+    return draw

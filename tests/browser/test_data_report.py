@@ -5,7 +5,6 @@ import re
 from html import unescape
 
 import pytest
-from PIL import Image
 
 from components.sample_data.writer import write_sample_data
 from pipeline.config import read_config
@@ -82,18 +81,9 @@ def test_page_says_nothing_on_the_console_with_its_own_policy(browse, report_and
     ids=["light", "dark"],
 )
 @pytest.mark.parametrize("width", [400, 1000])
-def test_page_fits_its_window_and_is_drawn(browse, report_and_page, tmp_path, width, options, paper, bars):
+def test_page_fits_its_window_and_is_drawn(photograph, report_and_page, width, options, paper, bars):
     """In the picture itself: the colours of paper and bars are there, and nothing is at the right edge."""
-    frame = tmp_path / "frame.html"  # a window has a least width, a frame has none
-    frame.write_text(
-        "<meta name=color-scheme content='light dark'><body style='margin:0'>"
-        f"<iframe src='{report_and_page[1].as_uri()}' width={width} height=6000 style='border:0'></iframe></body>"
-    )
-    picture = tmp_path / "page.png"
-    _, console = browse(frame, f"--screenshot={picture}", "--window-size=1000,6000", *options)
-    assert console == []
-    with Image.open(picture) as image:
-        pixels = image.convert("RGB").crop((0, 0, width, 6000))
+    pixels = photograph(report_and_page[1], width, 6000, *options)
     colours = {colour for count, colour in pixels.getcolors(2**24) if count > 50}
     assert {paper, *bars} <= colours
     assert pixels.crop((width - 6, 0, width, 6000)).getcolors() == [(6 * 6000, paper)]

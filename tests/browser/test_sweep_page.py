@@ -1,7 +1,6 @@
 """The sweep's page in a real browser: drawn in both themes, and as wide as its window."""
 
 import pytest
-from PIL import Image
 
 from pipeline.report.sweep_page import write_sweep_page
 from pipeline.sweep.results import PointRow, Status, compare
@@ -43,17 +42,8 @@ def page(tmp_path_factory):
     ids=["light", "dark"],
 )
 @pytest.mark.parametrize("width", [400, 1000])
-def test_page_fits_its_window_and_is_drawn(browse, page, tmp_path, width, options, paper, front):
-    frame = tmp_path / "frame.html"  # a window has a least width, a frame has none
-    frame.write_text(
-        "<meta name=color-scheme content='light dark'><body style='margin:0'>"
-        f"<iframe src='{page.as_uri()}' width={width} height=2000 style='border:0'></iframe></body>"
-    )
-    picture = tmp_path / "page.png"
-    _, console = browse(frame, f"--screenshot={picture}", "--window-size=1000,2000", *options)
-    assert console == []
-    with Image.open(picture) as image:
-        pixels = image.convert("RGB").crop((0, 0, width, 2000))
+def test_page_fits_its_window_and_is_drawn(photograph, page, width, options, paper, front):
+    pixels = photograph(page, width, 2000, *options)
     colours = {colour for count, colour in pixels.getcolors(2**24) if count > 50}
     assert {paper, front} <= colours
     assert pixels.crop((width - 6, 0, width, 2000)).getcolors() == [(6 * 2000, paper)]
