@@ -58,8 +58,9 @@ class Play:
 
 
 class PipelinesServer:
-    def __init__(self, *, token=None):
-        self.token = token
+    def __init__(self, *, needs=None, multi_user=False):
+        self.needs = needs  # a header and the value that opens the door
+        self.multi_user = multi_user
         self.received = []
         self.experiments = {}
         self.runs = {}
@@ -104,11 +105,11 @@ class PipelinesServer:
         return Handler
 
     def answer(self, request):
-        if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
+        if self.needs is not None and request.headers.get(self.needs[0]) != self.needs[1]:
             raise RefusedError(401, 16, "Unauthenticated: Request header error: there is no valid identity")
         match request.method, request.path.removeprefix("/apis/v2beta1/"):
             case "GET", "healthz":
-                return {"multi_user": False}
+                return {"multi_user": self.multi_user}
             case "GET", "experiments":
                 return self._find_experiments(request.query)
             case "POST", "experiments":
@@ -130,8 +131,10 @@ class PipelinesServer:
         experiment = parse(body, kfp_server_api.V2beta1Experiment)
         if not experiment.get("display_name"):
             raise invalid("Experiment name is empty. Please specify a valid experiment name")
-        if experiment.get("namespace"):
+        if experiment.get("namespace") and not self.multi_user:
             raise invalid("In single-user mode, CreateExperimentRequest shouldn't contain namespace")
+        if self.multi_user and not experiment.get("namespace"):
+            raise invalid("Experiment has an empty namespace")
         experiment["experiment_id"] = f"experiment-{len(self.experiments) + 1}"
         self.experiments[experiment["experiment_id"]] = experiment
         return experiment
@@ -169,6 +172,8 @@ class PipelinesServer:
             run["state"] = "CANCELING"
             self.play = Play(end="CANCELED")
             return {}
+        if self.play.scenes and "EXPIRED" in self.play.scenes[0].values():
+            raise RefusedError(401, 16, "token expired")
         if self.play.scenes:
             run["state"] = "RUNNING"
             run["run_details"] = {"task_details": workflow_nodes(found[1], self.play.scenes.pop(0))}

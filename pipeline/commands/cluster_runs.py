@@ -159,10 +159,12 @@ def _follow(cluster: "KubeflowRuns | VertexRuns", run_id: str) -> None:
     console = make_console()
     try:
         status = follow(lambda: cluster.status(run_id), lambda line: console.print(line, markup=False))
-    except Interrupted:
+    except (Interrupted, ClusterError) as reason:
         typer.echo(f"no longer following; the run goes on at {cluster.run_url(run_id)}", err=True)
         for line in cluster.ways_on(run_id):
             typer.echo(f"  {sys.argv[0]} {line}", err=True)
+        if isinstance(reason, ClusterError):
+            raise
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _conclude(status, cluster.run_url(run_id))
 

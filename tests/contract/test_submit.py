@@ -251,7 +251,7 @@ def test_submit_puts_labels_on_the_pods_of_every_step_beside_their_placement(vww
 
 
 def test_submit_shows_a_token_of_the_environment_or_of_a_file_read_anew(vww, package, tmp_path, monkeypatch):
-    server = PipelinesServer(token="s3cret")
+    server = PipelinesServer(needs=("authorization", "Bearer s3cret"))
     monkeypatch.setenv("KFP_ENDPOINT", server.host)
     refused = vww("submit", package)
     assert refused.code == 1
@@ -266,6 +266,31 @@ def test_submit_shows_a_token_of_the_environment_or_of_a_file_read_anew(vww, pac
     assert vww("submit", package, "--token-file", file).code == 0
     assert len(server.runs) == 2
     assert "s3cret" not in b"".join(each.body for each in server.received).decode()
+    server.close()
+
+
+def test_submit_uses_what_the_kfp_command_keeps_where_no_token_is_given(vww, package, tmp_path):
+    server = PipelinesServer(needs=("x-goog-authenticated", "me"))
+    assert vww("submit", package, "--host", server.host).code == 1
+    context = tmp_path / ".config/kfp/context.json"
+    context.parent.mkdir(parents=True)
+    context.write_text(
+        json.dumps({
+            "namespace": "",
+            "client_authentication_header_name": "x-goog-authenticated",
+            "client_authentication_header_value": "me",
+        })
+    )  # fmt: skip
+    assert vww("submit", package, "--host", server.host).code == 0
+    server.close()
+
+
+def test_submit_to_a_server_of_several_people_names_the_namespace(vww, package):
+    server = PipelinesServer(multi_user=True)
+    refused = vww("submit", package, "--host", server.host)
+    assert (refused.code, "empty namespace" in refused.err) == (1, True)
+    assert vww("submit", package, "--host", server.host, "--namespace", "vision").code == 0
+    assert [each["namespace"] for each in server.experiments.values()] == ["vision"]
     server.close()
 
 
@@ -473,6 +498,15 @@ def test_wait_outlasts_a_server_that_is_away_for_a_while(vww, server, package):
     answer = vww("submit", package, "--host", server.host, "--wait")
     assert answer.err.count("is not well (503 Service Unavailable); asking again") == 1
     assert "Trainer" in answer.err
+
+
+def test_wait_that_is_refused_halfway_says_that_the_run_goes_on(vww, server, package):
+    server.play = Play(scenes=[PLAY[0], PLAY[1], {"Trainer": "EXPIRED"}])
+    answer = vww("submit", package, "--host", server.host, "--wait")
+    assert answer.code == 1
+    assert f"no longer following; the run goes on at {server.host}/#/runs/details/{RUN}" in answer.err
+    assert "ClusterError: " in answer.err
+    assert "refuses (401 Unauthorized): token expired" in answer.err
 
 
 def test_interrupted_wait_leaves_the_run_alone_and_says_how_to_go_on(server, package, tmp_path):
