@@ -83,20 +83,22 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Follow the steps to the gates' verdicts.")] = False,
 ) -> None:
     """Start a pipeline on Kubeflow Pipelines or Vertex AI, and print the run's URL."""
+    run_labels = parse_labels(target, labels or ())
+    if pipeline_root is not None:
+        check_pipeline_root(pipeline_root, target)
 
     @cache
     def connect() -> "KubeflowRuns | VertexRuns":
         return _vertex(project, region) if target == "vertex" else _kubeflow(host, token_file, ca_cert, namespace)
 
     with _packaged(source, overrides or (), target, connect) as package:
-        root = pipeline_root or package.pipeline_root
         submission = Submission(
             name=name or f"{package.name} {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             experiment=experiment or package.name,
-            pipeline_root=None if root is None else check_pipeline_root(root, target),
+            pipeline_root=pipeline_root or package.pipeline_root,
             service_account=service_account,
             enable_caching=False if no_cache else None,
-            labels=parse_labels(target, labels or ()),
+            labels=run_labels,
             parameters=parse_parameters(package, parameters or ()),
         )
         cluster = connect()
@@ -119,8 +121,10 @@ def _packaged(source: str, overrides: Sequence[str], target: Target, connect: Ca
         return
     from pipeline.commands.kubeflow import compile_config
     from pipeline.config import read_config
+    from pipeline.kubeflow.reach import check_reach
 
     config = read_config(source, overrides)
+    check_reach(config, target)
     connect()  # before the half minute that compiling takes
     text = compile_config(config, target)
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from components.errors import ClusterError
 from pipeline.kubeflow.invariants import check_spec
 from pipeline.kubeflow.package import Package, label_pods
 from pipeline.kubeflow.run_status import PUSHER, RunStatus, State, StepStatus
-from pipeline.kubeflow.server import Access, knock, server_errors
+from pipeline.kubeflow.server import Access, server_errors
 from pipeline.kubeflow.submission import Submission
 
 _DRIVER = "-driver"  # the node beside each step's own: backend/src/v2/compiler/argocompiler/dag.go
@@ -31,15 +31,13 @@ class _Client(kfp.Client):  # type: ignore[misc]  # kfp publishes no types
 
 
 class KubeflowRuns:
-    """The runs of one server.
+    """The runs of one server; `knock` first, which is quicker to tell that it is none.
 
     Raises:
-      ClusterError: if it does not answer as Kubeflow Pipelines does, or refuses.
-      ConfigError: if the token's file cannot be read.
+      ClusterError: if the server refuses.
     """
 
     def __init__(self, access: Access) -> None:
-        knock(access)
         self._access = access
         with self._asking():
             self._client = _Client(

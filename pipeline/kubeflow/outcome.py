@@ -1,7 +1,7 @@
 """What the MicroPusher of a run on a cluster decided, read from the pipeline root.
 
-Neither API tells the artifacts of a step in full: Kubeflow Pipelines' task details have their place for them and leave
-it empty (backend/src/apiserver/server/api_converter.go, "parse input and output artifacts").
+The API of Kubeflow Pipelines does not tell where: the task details of a run have a place for a step's artifacts, and
+leave it empty (backend/src/apiserver/server/api_converter.go, `toModelTask`).
 """
 
 from components.errors import ClusterError

@@ -33,16 +33,11 @@ class Submission:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def check_pipeline_root(root: str, target: Target) -> str:
-    """A pipeline root that every step can reach.
-
-    Raises:
-      ConfigError: if it is a path of this machine, or no bucket that the target knows.
-    """
+def check_pipeline_root(root: str, target: Target) -> None:
+    """Raises ConfigError if a pipeline root is a path of this machine, or no bucket that the target knows."""
     if re.fullmatch(_ROOTS[target], root) is None:
         raise ConfigError(
             f"received --pipeline-root {root}",
             expected="gs://BUCKET/PREFIX" + (", s3://… or minio://…" if target == "kubeflow" else ""),
             hint="every step runs in a pod of its own, where no path of this machine exists",
         )
-    return root
