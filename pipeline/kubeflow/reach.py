@@ -13,6 +13,9 @@ from pipeline.kubeflow.options import KubeflowOptions, StepName, StepOptions, Ta
 # What only the pods of a Kubernetes cluster have.
 _OF_KUBERNETES = ("node_selector", "tolerations", "volumes", "secrets", "shm", "deadline_s")
 
+# What is read elsewhere than in buckets of Google Cloud and on volumes.
+_SCHEMES = {"trainer.initial_weights": ("gs", "https", "http")}
+
 # The steps that Beam works for.
 _BEAM_STEPS: tuple[StepName, ...] = ("CocoExampleGen", "Transform", "StatisticsGen", "Evaluator")
 
@@ -39,29 +42,22 @@ def check_reach(config: RunConfig, target: Target) -> None:
       ConfigError: naming the first key that a step could not use.
     """
     kubeflow = kubeflow_section(config)
-    if target == "vertex" and not kubeflow.pipeline_root.startswith("gs://"):
-        raise ConfigError(
-            f"kubeflow.pipeline_root={kubeflow.pipeline_root} is nothing that Vertex AI can use",
-            expected="gs://BUCKET/PATH",
-            hint="--set kubeflow.pipeline_root=gs://BUCKET/PATH",
-        )
-    for step, options in each_step(kubeflow):
-        if target == "vertex" and options.accelerator is not None and options.accelerator.vertex is None:
-            raise ConfigError(
-                f"kubeflow.steps.{step}.accelerator.vertex: missing; the GPU has no type",
-                expected="Vertex AI's name of it, such as NVIDIA_L4",
-            )
+    if target == "vertex":
+        _check_vertex(kubeflow)
+    else:
+        _check_beam(config, kubeflow)
     if config.release.uri is None:
         raise ConfigError(
             "release.uri: missing; releases would end with the step that makes them",
             expected="gs://BUCKET/PATH, or a folder on a volume of ReleasedModel and MicroPusher",
             hint="--set release.uri=gs://BUCKET/PATH",
         )
-    if target == "kubeflow":
-        _check_beam(config, kubeflow)
-    for key, path, steps in _local_paths(config):
+    for key, path, steps in _named_paths(config):
         for step in steps:
-            _check_mounted(key, path, step, kubeflow.step(step), target)
+            if "://" in path:
+                _check_scheme(key, path, step)
+            else:
+                _check_mounted(key, path, step, kubeflow.step(step), target)
 
 
 def left_out(config: RunConfig, target: Target) -> list[str]:
@@ -75,10 +71,20 @@ def left_out(config: RunConfig, target: Target) -> list[str]:
     ]
 
 
-def each_step(kubeflow: KubeflowOptions) -> Iterator[tuple[StepName, StepOptions]]:
-    """Every step that the config speaks of, with what holds for it."""
-    for name in kubeflow.steps:
-        yield name, kubeflow.step(name)
+def _check_vertex(kubeflow: KubeflowOptions) -> None:
+    """Vertex AI has buckets of Google Cloud alone, and names of its own for GPUs."""
+    if not kubeflow.pipeline_root.startswith("gs://"):
+        raise ConfigError(
+            f"kubeflow.pipeline_root={kubeflow.pipeline_root} is nothing that Vertex AI can use",
+            expected="gs://BUCKET/PATH",
+            hint="--set kubeflow.pipeline_root=gs://BUCKET/PATH",
+        )
+    for step, options in kubeflow.steps.items():
+        if options.accelerator is not None and options.accelerator.vertex is None:
+            raise ConfigError(
+                f"kubeflow.steps.{step}.accelerator.vertex: missing; the GPU has no type",
+                expected="Vertex AI's name of it, such as NVIDIA_L4",
+            )
 
 
 def _check_beam(config: RunConfig, kubeflow: KubeflowOptions) -> None:
@@ -103,8 +109,8 @@ def _check_beam(config: RunConfig, kubeflow: KubeflowOptions) -> None:
             )
 
 
-def _local_paths(config: RunConfig) -> Iterator[tuple[str, str, tuple[StepName, ...]]]:
-    """Every path of the config that is no address: its key, itself, and the steps that read or write it."""
+def _named_paths(config: RunConfig) -> Iterator[tuple[str, str, tuple[StepName, ...]]]:
+    """Every path and address of the config: its key, itself, and the steps that read or write it."""
     data, release = config.data, config.release
     named: list[tuple[str, Any, tuple[StepName, ...]]] = [
         ("data.annotations", data.annotations, ("CocoExampleGen",)),
@@ -119,8 +125,7 @@ def _local_paths(config: RunConfig) -> Iterator[tuple[str, str, tuple[StepName, 
         named.append(("trainer.initial_weights", config.trainer.initial_weights, trains))
     for key, value, steps in named:
         for path in _paths(value):
-            if "://" not in path:
-                yield key, path, steps
+            yield key, path, steps
 
 
 def _paths(value: Any) -> list[str]:
@@ -133,6 +138,16 @@ def _paths(value: Any) -> list[str]:
             return list(value.values())
         case _:
             return list(value)
+
+
+def _check_scheme(key: str, address: str, step: StepName) -> None:
+    scheme = address.partition("://")[0]
+    if scheme not in _SCHEMES.get(key, ("gs",)):
+        raise ConfigError(
+            f"{key}={address} is out of reach of {step}, which does not speak {scheme}://",
+            expected="gs://BUCKET/PATH, or a path on a volume that is mounted into the step",
+            hint=f"--set {key}=gs://BUCKET/PATH",
+        )
 
 
 def _check_mounted(key: str, path: str, step: StepName, options: StepOptions, target: Target) -> None:

@@ -60,6 +60,13 @@ def test_local_path_on_no_volume_is_refused_with_its_key_and_step(override, key,
     assert f"kubeflow.steps.{step}.volumes=" in error.hint
 
 
+@pytest.mark.parametrize("override", ["data.images=s3://b/images", "release.uri=minio://b/releases"])
+def test_address_that_no_step_can_speak_is_refused(override):
+    error = refusal(override, ON_VOLUME)
+    assert error.message.startswith(override)
+    assert "which does not speak" in error.message
+
+
 def test_local_path_on_a_volume_of_its_steps_is_taken():
     on_it = ("data.annotations=/vww/a.json", "data.images=/vww/images", "release.uri=/vww/releases")
     check_reach(read(*on_it, ON_VOLUME), "kubeflow")
