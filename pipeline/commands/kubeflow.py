@@ -109,10 +109,10 @@ def emulate(
         )
         view.say(f"logs: {emulation.folder}")
     _print_steps(emulation)
-    if emulation.verdict is None:
+    if emulation.outcome is None:
         return
-    print_outcome(emulation.verdict.outcome, command=sys.argv[0])
-    if emulation.verdict.outcome.publication is None:
+    print_outcome(emulation.outcome, command=sys.argv[0])
+    if emulation.outcome.publication is None:
         raise typer.Exit(GateError.exit_code)
 
 

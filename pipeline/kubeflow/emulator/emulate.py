@@ -16,6 +16,7 @@ from typing import Any, Literal
 from google.protobuf import json_format
 
 from components.errors import ConfigError, GateError, PipelineError, StorageError, VwwError
+from components.pusher.outcome import OUTCOME_FILE, Outcome
 from pipeline.console import RunView
 from pipeline.kubeflow.emulator.driver import RunFacts, executor_input, root_parameters
 from pipeline.kubeflow.emulator.launcher import launch, prepare, take_outputs
@@ -24,8 +25,8 @@ from pipeline.kubeflow.emulator.pod import pod_of
 from pipeline.kubeflow.emulator.processes import Ended, FreshProcesses, Processes, WarmProcesses
 from pipeline.kubeflow.emulator.records import Emulation, StepRecord
 from pipeline.kubeflow.emulator.store import ObjectStore, split_uri
-from pipeline.kubeflow.emulator.verdict import read_verdict
 from pipeline.kubeflow.invariants import CheckedSpec, check_spec
+from pipeline.kubeflow.run_status import PUSHER
 
 _DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"  # of a plain installation of Kubeflow Pipelines
 _LINES_OF_LOG = 3
@@ -90,8 +91,7 @@ class _Run:
         artifacts: dict[str, dict[str, Path]] = {}
         for (task, key), uri in self._artifacts.uris().items():
             artifacts.setdefault(task, {})[key] = self._store.path(uri)
-        verdict = read_verdict(self._spec.pipeline, artifacts)
-        return Emulation(self._facts.run_id, self.folder, tuple(steps), artifacts, verdict)
+        return Emulation(self._facts.run_id, self.folder, tuple(steps), artifacts, _read_outcome(artifacts))
 
     def _run_step(self, name: str, folder: Path, processes: Processes) -> StepRecord:
         pipeline, deployment = self._spec.pipeline, self._spec.deployment
@@ -114,6 +114,12 @@ class _Run:
             if attempt < attempts:
                 self._view.say(f"{name}: attempt {attempt} of {attempts} ended ({ended.describe()}); once more")
         raise _failure(name, ended, attempts, log)
+
+
+def _read_outcome(artifacts: Mapping[str, Mapping[str, Path]]) -> Outcome | None:
+    if PUSHER not in artifacts:
+        return None
+    return Outcome.from_json((artifacts[PUSHER]["pushed_model"] / OUTCOME_FILE).read_text(encoding="utf-8"))
 
 
 def _failure(task: str, ended: Ended, attempts: int, log: Path) -> VwwError:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from components.pusher.outcome import Outcome
-from pipeline.config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -28,19 +27,6 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
-class PusherVerdict:
-    """What the MicroPusher decided.
-
-    Attributes:
-      config: that the pipeline was compiled from.
-      outcome: of the run.
-    """
-
-    config: RunConfig
-    outcome: Outcome
-
-
-@dataclass(frozen=True)
 class Emulation:
     """A run whose steps all ended well.
 
@@ -49,11 +35,11 @@ class Emulation:
       folder: logs, and what each step was given.
       steps: in the order in which they ran.
       artifacts: folder, or file, of each output by task and key; it is not there where a step wrote nothing.
-      verdict: what was decided; None where the pipeline has no MicroPusher.
+      outcome: what the MicroPusher decided; None where the pipeline has none.
     """
 
     run_id: str
     folder: Path
     steps: tuple[StepRecord, ...]
     artifacts: dict[str, dict[str, Path]]
-    verdict: PusherVerdict | None
+    outcome: Outcome | None

@@ -112,7 +112,7 @@ def report_of(emulation):
 def test_steps_run_after_those_that_they_wait_for(run):
     emulation = run(pipeline())
     assert [(step.task, step.attempts) for step in emulation.steps] == [("Make", 1), ("Take", 1)]
-    assert emulation.verdict is None
+    assert emulation.outcome is None
 
 
 def test_input_arrives_without_its_type_and_without_empty_folders(run):
