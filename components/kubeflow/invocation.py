@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import DataError
-from components.kubeflow.staging import Staging, container_root
+from components.kubeflow.staging import Staging, is_staged
 
 _OF_KFP = frozenset({"display_name", "store_session_info"})
 _WRAPPINGS = ("list", "struct")
@@ -24,12 +24,13 @@ _WRAPPINGS = ("list", "struct")
 Json = dict[str, Any]
 
 
-def prepare(invocation: Json, inputs_spec: Json) -> tuple[Json, Staging]:
+def prepare(invocation: Json, inputs_spec: Json, root: Path) -> tuple[Json, Staging]:
     """The same invocation, with types, plain metadata and local folders; empties those of the outputs.
 
     Args:
       invocation: an ExecutorInput in JSON.
       inputs_spec: the step's compiled ComponentInputsSpec in JSON.
+      root: of the container.
 
     Raises:
       DataError: naming the input that is not there.
@@ -38,9 +39,7 @@ def prepare(invocation: Json, inputs_spec: Json) -> tuple[Json, Staging]:
     inputs = prepared.setdefault("inputs", {}).setdefault("artifacts", {})
     outputs = prepared["outputs"].get("artifacts", {})
     output_file = prepared["outputs"]["outputFile"]
-    staging = Staging(
-        container_root(output_file), [artifact["uri"] for side in (inputs, outputs) for _, artifact in _each(side)]
-    )
+    staging = Staging(root, [artifact["uri"] for side in (inputs, outputs) for _, artifact in _each(side)])
     wanted = inputs_spec.get("artifacts", {})
     _check_present(inputs, wanted)
     for key, artifact in _each(inputs):
@@ -50,7 +49,8 @@ def prepare(invocation: Json, inputs_spec: Json) -> tuple[Json, Staging]:
         folder = staging.to_folder(artifact["uri"])
         _check_filled(key, artifact["uri"], folder)
         artifact["uri"] = folder
-    _clear_record(Path(output_file))
+    if is_staged(output_file):
+        _clear_record(Path(output_file))
     for _, artifact in _each(outputs):
         artifact["uri"] = staging.to_folder(artifact["uri"])
         _make_empty(artifact["uri"])

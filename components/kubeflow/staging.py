@@ -1,11 +1,13 @@
-"""Where the launcher of Kubeflow Pipelines keeps a step's artifacts while the step runs (`launcher_v2.go`).
+"""Where a step finds its artifacts as files.
 
     gs://bucket/key     /gcs/bucket/key
     s3://bucket/key     /s3/bucket/key
     minio://bucket/key  /minio/bucket/key
 
-It brings the inputs there before a step starts, and takes the outputs from there when it has ended well: files alone,
-so that an empty folder is lost. TensorFlow reads neither `s3://` nor `minio://`, so executors are shown the folders.
+The launcher of Kubeflow Pipelines (`launcher_v2.go`) brings the inputs there before a step starts, and takes the
+outputs from there when it has ended well: files alone, so that an empty folder is lost. TensorFlow reads neither
+`s3://` nor `minio://`, so executors are shown the folders. Vertex AI mounts every bucket below `/gcs`, on which KFP's
+own components rely (`kfp/dsl/types/artifact_types.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +18,7 @@ _OUTPUT_FILE = "/tmp/kfp_outputs/output_metadata.json"  # noqa: S108  # the laun
 
 
 def is_staged(output_file: str) -> bool:
-    """Whether a launcher stages artifacts; Vertex AI does not, and says where to write in a bucket."""
+    """Whether a launcher stages artifacts; Vertex AI does not, and asks for the step's record in a bucket."""
     return "://" not in output_file
 
 

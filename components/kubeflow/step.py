@@ -5,7 +5,8 @@
 
 TFX writes these arguments into the compiled pipeline for its own entry point, which open-source Kubeflow Pipelines
 gives inputs that it cannot take; this one makes them so (`components.kubeflow.invocation`), and then is TFX's. On
-Vertex AI, which TFX's was written for, it only sets what a run sets anew.
+Vertex AI, which TFX's was written for, it sets what a run sets anew, and stands aside where an executor works through
+Beam, whose workers need a bucket's URI; the others open files themselves, and are shown the mounted bucket.
 """
 
 import argparse
@@ -14,7 +15,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,7 +23,7 @@ from components import progress
 from components.errors import ConfigError, PipelineError, VwwError, causes
 from components.kubeflow.invocation import prepare, publish
 from components.kubeflow.settings import apply_settings
-from components.kubeflow.staging import is_staged
+from components.kubeflow.staging import Staging, container_root, is_staged
 
 _PROGRESS_INTERVAL_S = 30.0
 
@@ -59,13 +59,29 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
     inputs = invocation.setdefault("inputs", {})
     inputs["parameterValues"] = apply_settings(inputs.get("parameterValues", {}), _whole_numbers(inputs_spec))
     output_file = invocation["outputs"]["outputFile"]
-    if not is_staged(output_file):
+    if not is_staged(output_file) and works_through_beam(args.executor_class_path):
         _execute(args, invocation, beam_args)
         return
-    prepared, staging = prepare(invocation, inputs_spec)
+    prepared, staging = prepare(invocation, inputs_spec, container_root(output_file))
     _execute(args, prepared, beam_args)
-    written = Path(output_file)
-    written.write_text(json.dumps(publish(json.loads(written.read_text()), staging)))
+    _publish(output_file, staging)
+
+
+def works_through_beam(executor_class_path: str) -> bool:
+    """Whether an executor hands its files to Beam."""
+    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+    from tfx.utils.import_utils import import_class_by_path
+
+    return issubclass(import_class_by_path(executor_class_path), BaseBeamExecutor)
+
+
+def _publish(output_file: str, staging: Staging) -> None:
+    from tfx.dsl.io import fileio  # as TFX wrote it, be it in a bucket
+
+    with fileio.open(output_file, "r") as file:
+        written = json.loads(file.read())
+    with fileio.open(output_file, "w") as file:
+        file.write(json.dumps(publish(written, staging)))
 
 
 def _execute(args: argparse.Namespace, invocation: dict[str, Any], beam_args: list[str]) -> None:

@@ -19,7 +19,7 @@ from components.data_validation.schema import raw_schema_text, statistics_schema
 from components.drift import DRIFT_FILE
 from components.gate_options import DataGates
 from components.in_step import IN_STEP
-from components.kubeflow.step import main
+from components.kubeflow.step import main, works_through_beam
 from components.pusher.released_model import NOTE_FILE
 
 LABELS = 2
@@ -277,8 +277,8 @@ def test_step_without_an_invocation_in_json_says_so(capsys):
     assert last_line(capsys).startswith("Trainer: ConfigError: the step's invocation cannot be read as JSON")
 
 
-def test_step_on_vertex_ai_is_given_what_it_was_given_but_for_the_settings(tmp_path):
-    """Vertex AI's URIs are remote, and types come along; `file://` stands for its `gs://`."""
+def test_step_on_vertex_ai_writes_its_record_into_a_bucket(tmp_path):
+    """`file://`, which TensorFlow reads as it reads `gs://`, stands for it."""
     folder = tmp_path / "bucket"
     output = {
         "uri": f"file://{folder}/raw",
@@ -302,3 +302,19 @@ def test_step_on_vertex_ai_is_given_what_it_was_given_but_for_the_settings(tmp_p
     assert "image/encoded" in (folder / "raw" / "schema.pbtxt").read_text()
     written = json.loads((folder / "executor_output.json").read_text())["artifacts"]
     assert written["raw"]["artifacts"][0]["uri"] == f"file://{folder}/raw"
+
+
+@pytest.mark.parametrize(
+    ("executor", "expected"),
+    [
+        ("components.example_gen.executor.Executor", True),
+        ("tfx.components.statistics_gen.executor.Executor", True),
+        ("tfx.components.transform.executor.Executor", True),
+        ("components.evaluator.executor.Executor", True),
+        ("tfx.components.trainer.executor.GenericExecutor", False),
+        ("components.pusher.executor.Executor", False),
+        ("components.pusher.released_model.Executor", False),
+    ],
+)
+def test_works_through_beam_tells_who_needs_a_buckets_uri(executor, expected):
+    assert works_through_beam(executor) is expected
