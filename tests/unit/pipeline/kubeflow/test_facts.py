@@ -24,15 +24,7 @@ def test_cluster_facts_of_a_coco_set_out_of_reach_have_its_labels():
 
 
 def test_cluster_facts_of_a_detector_out_of_reach_have_background_and_categories():
-    facts = cluster_facts(
-        config_of(
-            "detect_demo",
-            *OUT_OF_REACH,
-            "data.category=[person, dog]",
-            "gates.float.min_category_ap50=null",
-            "gates.int8.min_category_ap50=null",
-        )
-    )
+    facts = cluster_facts(config_of("detect_demo", *OUT_OF_REACH, "data.category=[person, dog]"))
     assert facts.label_names == ("background", "person", "dog")
 
 
