@@ -11,6 +11,7 @@ from google.protobuf import json_format, struct_pb2
 from components.kubeflow.settings import apply_settings
 from components.pusher.provenance.keys import generate_key
 from components.yaml_text import parse_yaml_text
+from pipeline.beam import BeamOptions
 from pipeline.config import read_config
 from pipeline.kubeflow.compile import UNCACHED, answer_request, compile_pipeline, pipeline_name
 from pipeline.kubeflow.invariants import check_spec
@@ -182,3 +183,13 @@ def test_credentials_of_whoever_compiles_are_nowhere_in_the_pipeline(tmp_path, m
     for text in (compile_pipeline(config, "vertex"), compile_pipeline(signed, "kubeflow")):
         assert [each for each in unwanted if each in text] == []
     assert "secretName: signing" in compile_pipeline(signed, "kubeflow")
+
+
+def test_beam_on_dataflow_reaches_the_arguments_of_its_steps():
+    beam = "beam={runner: dataflow, project: my-project, region: a-b1, temp_location: 'gs://b/t', container_image: v:1}"
+    spec = check_spec(
+        compile_pipeline(read("gke_l4", "kubeflow.pipeline_root=gs://a/vww", *IN_BUCKETS, beam), "vertex")
+    )
+    for step in ("CocoExampleGen", "Transform", "StatisticsGen", "Evaluator"):
+        arguments = list(spec.deployment.executors[f"{step}_executor"].container.args)
+        assert set(BeamOptions(**yaml.safe_load(beam.partition("=")[2])).arguments()) <= set(arguments)

@@ -10,9 +10,10 @@ from components import features
 from components.pusher.training_statistics import canonical_statistics
 
 JOB_SERVICE = "from apache_beam.runners.portability.local_job_service_main import run; import sys; run(sys.argv[1:])"
-# Its workers are threads: what they import, they import once.
+# Its workers are threads, so that TFX is imported once; by two of them at a time it would be seen half imported.
 WORKER_POOL = """\
 import pathlib, signal, sys
+from pipeline import graph
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 address, _ = BeamFnExternalWorkerPoolServicer.start(use_process=False)
 path = pathlib.Path(sys.argv[1])
@@ -34,7 +35,7 @@ def start(tmp_path_factory, wait_until):
                 [sys.executable, "-c", code, *arguments, folder / "port"], stdout=log, stderr=log
             )
         processes.append(process)
-        wait_until(lambda: (folder / "port").exists() or process.poll() is not None)
+        wait_until(lambda: (folder / "port").exists() or process.poll() is not None, 300)
         assert process.poll() is None, (folder / "log").read_text()
         return f"localhost:{(folder / 'port').read_text()}"
 
