@@ -12,7 +12,6 @@ import yaml
 
 from components.pusher.channels import Channel
 from components.pusher.stores import open_store
-from pipeline.config import read_config
 
 STEPS = [
     "BudgetGate", "CocoExampleGen", "CuratedSchema", "ReleasedModel", "Transform", "StatisticsGen", "ExampleValidator",
@@ -164,7 +163,7 @@ def test_emulated_run_keeps_logs_and_inputs_but_no_copies_of_finished_steps(emul
 # The command, on pipelines that import nothing of TFX.
 
 
-def write_pusher_pipeline(folder, config_yaml, outcome):
+def write_pusher_pipeline(folder, outcome):
     """A pipeline of one step, which puts out an outcome as the MicroPusher does."""
     script = (
         "import json, pathlib, sys\n"
@@ -174,7 +173,6 @@ def write_pusher_pipeline(folder, config_yaml, outcome):
         "folder.mkdir(parents=True)\n"
         "(folder / 'outcome.json').write_text(sys.argv[2])\n"
     )
-    job = json.dumps({"config_yaml": config_yaml})
     output = {"artifactType": {"instanceSchema": "title: tfx.PushedModel\ntype: object\n"}}
     container = {"image": "vww:1", "command": ["python", "-c", script, "{{$}}", outcome]}
     spec = {
@@ -183,7 +181,6 @@ def write_pusher_pipeline(folder, config_yaml, outcome):
         "components": {
             "MicroPusher": {
                 "executorLabel": "MicroPusher_executor",
-                "inputDefinitions": {"parameters": {"job": {"parameterType": "STRING"}}},
                 "outputDefinitions": {"artifacts": {"pushed_model": output}},
             }
         },
@@ -191,11 +188,7 @@ def write_pusher_pipeline(folder, config_yaml, outcome):
         "root": {
             "dag": {
                 "tasks": {
-                    "MicroPusher": {
-                        "componentRef": {"name": "MicroPusher"},
-                        "taskInfo": {"name": "MicroPusher"},
-                        "inputs": {"parameters": {"job": {"runtimeValue": {"constant": job}}}},
-                    }
+                    "MicroPusher": {"componentRef": {"name": "MicroPusher"}, "taskInfo": {"name": "MicroPusher"}},
                 }
             }
         },
@@ -209,8 +202,7 @@ def test_emulate_of_a_refused_model_exits_3_and_names_the_gate(released, vww, tm
     outcome["publication"] = None
     gate = next(gate for gate in outcome["verdict"]["gates"] if gate["name"] == "gates.int8.min_accuracy")
     gate["limit"] = 0.999
-    config_yaml = read_config(str(released.config_file)).to_yaml()
-    pipeline = write_pusher_pipeline(tmp_path, config_yaml, json.dumps(outcome))
+    pipeline = write_pusher_pipeline(tmp_path, json.dumps(outcome))
     code, stdout, stderr = vww("emulate", pipeline, "--root", tmp_path / "root", "--fresh")
     assert code == 3, stderr
     assert "Refused: nothing was released.\n  gates.int8.min_accuracy: " in stdout
@@ -225,7 +217,7 @@ def test_emulate_of_a_refused_model_exits_3_and_names_the_gate(released, vww, tm
     ],
 )
 def test_emulate_told_what_it_cannot_do_exits_2_with_no_step_run(vww, tmp_path, arguments, message):
-    pipeline = write_pusher_pipeline(tmp_path, "", "")
+    pipeline = write_pusher_pipeline(tmp_path, "")
     arguments = [pipeline if argument == "pusher.yaml" else argument for argument in arguments]
     code, stdout, stderr = vww("emulate", *arguments, "--root", tmp_path / "root")
     assert (code, stdout) == (2, "")
