@@ -16,6 +16,8 @@ BeamRunner = Literal["direct", "portable", "flink", "dataflow"]
 # Workers on this machine import what is installed. Unless an image is named, and be it one that no local runner reads,
 # TFX packs a copy of itself for them in every step: 42 MB in the temporary folder, which stay.
 _INSTALLED = "installed"
+# The module that imports all that Beam's work is made of.
+WORK = "pipeline.graph"
 _HOST_PORT = r"[^\s:/]+:[0-9]{1,5}"
 # What each runner needs to be told, and what it may be told, besides `workers`.
 _REQUIRED: dict[BeamRunner, tuple[str, ...]] = {
@@ -93,6 +95,8 @@ class BeamOptions(Options):
         """What Beam is told, as the flags of its `PipelineOptions`."""
         flags = {
             "sdk_container_image": self.container_image or _INSTALLED,
+            # Workers in containers then import it before they work, in one thread.
+            "beam_plugins": None if self.container_image is None else WORK,
             **_RUNNER_FLAGS[self.runner](self),
         }
         return [

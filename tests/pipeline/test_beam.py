@@ -10,49 +10,44 @@ from components import features
 from components.pusher.training_statistics import canonical_statistics
 
 JOB_SERVICE = "from apache_beam.runners.portability.local_job_service_main import run; import sys; run(sys.argv[1:])"
-# Its workers are threads, so that TFX is imported once; by two of them at a time it would be seen half imported.
-WORKER_POOL = """\
-import pathlib, signal, sys
-from pipeline import graph
-from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
-address, _ = BeamFnExternalWorkerPoolServicer.start(use_process=False)
-path = pathlib.Path(sys.argv[1])
-path.with_suffix(".part").write_text(address.rpartition(":")[2])
-path.with_suffix(".part").rename(path)
-signal.pause()
-"""
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory, wait_until):
-    """Starts a Python process that writes its port into a file; gives `HOST:PORT`."""
-    processes = []
-
-    def start_process(code, *arguments):
-        folder = tmp_path_factory.mktemp("process")
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments, folder / "port"], stdout=log, stderr=log
-            )
-        processes.append(process)
-        wait_until(lambda: (folder / "port").exists() or process.poll() is not None, 300)
-        assert process.poll() is None, (folder / "log").read_text()
-        return f"localhost:{(folder / 'port').read_text()}"
-
-    yield start_process
-    for process in processes:
+def processes():
+    """Processes that are ended when the tests are."""
+    started = []
+    yield started
+    for process in started:
         process.terminate()
-    for process in processes:
+    for process in started:
         process.wait(30)
 
 
 @pytest.fixture(scope="module")
-def elsewhere(start, released, warm_run, tiny_config, tmp_path_factory):
+def job_service(processes, tmp_path_factory, wait_until):
+    """`HOST:PORT` of Beam's job service."""
+    port = tmp_path_factory.mktemp("service") / "port"
+    process = subprocess.Popen([sys.executable, "-c", JOB_SERVICE, "--port_file", port])
+    processes.append(process)
+    wait_until(lambda: port.exists() or process.poll() is not None, 300)
+    return f"localhost:{port.read_text()}"
+
+
+@pytest.fixture(scope="module")
+def worker_pool(processes):
+    """`HOST:PORT` of a pool whose workers are processes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.beam_workers", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    processes.append(process)
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(job_service, worker_pool, released, warm_run, tiny_config, tmp_path_factory):
     """The released run's data in a run whose Beam work is done by two workers elsewhere."""
-    service = start(JOB_SERVICE, "--port_file")
-    pool = start(WORKER_POOL)
     root = tmp_path_factory.mktemp("elsewhere") / "run"
-    beam = f"beam={{runner: portable, job_endpoint: '{service}', worker_pool: '{pool}', workers: 2}}"
+    beam = f"beam={{runner: portable, job_endpoint: '{job_service}', worker_pool: '{worker_pool}', workers: 2}}"
     warm_run(tiny_config(released.data, root, "data.licenses=[drawn for these tests]", beam), until="Evaluator")
     return root / "artifacts"
 

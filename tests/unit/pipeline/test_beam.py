@@ -9,6 +9,7 @@ from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
     PipelineOptions,
     PortableOptions,
+    SetupOptions,
     StandardOptions,
     WorkerOptions,
 )
@@ -88,6 +89,11 @@ def test_beam_portable_hands_the_job_to_its_service_and_names_the_image():
 @pytest.mark.parametrize("keys", [{}, DATAFLOW, FLINK, PORTABLE])
 def test_beam_every_runner_has_an_image_so_that_tfx_packs_no_copy_of_itself(keys):
     assert parse(**keys).view_as(WorkerOptions).sdk_container_image
+
+
+@pytest.mark.parametrize("keys", [DATAFLOW, PORTABLE])
+def test_beam_workers_in_containers_import_the_work_before_they_take_any(keys):
+    assert parse(**keys).view_as(SetupOptions).beam_plugins == ["pipeline.graph"]
 
 
 # The config.
