@@ -157,7 +157,13 @@ def test_image_given_a_compiled_pipeline_executes_it_to_a_release(image, tmp_pat
         "run": {"root": "runs", "seed": 3},
         "data": {"annotations": "/work/data/instances.json", "images": "/work/data/images"},
         "transform": {"side": 32},
-        "trainer": {"epochs": 1, "batch_size": 16, "learning_rate": 0.003},
+        "trainer": {
+            "optimizer": {"name": "adam"},
+            "learning_rate": 0.003,
+            "schedule": {"name": "cosine"},
+            "batch_size": 16,
+            "epochs": 1,
+        },
         "gates": {
             "on": "point",
             "float": {"min_accuracy": 0.0, "max_accuracy_drop": 1.0},
