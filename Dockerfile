@@ -1,8 +1,8 @@
 # The image of every step on Kubeflow Pipelines and Vertex AI, and of Beam's workers; docker/build builds it.
 #   GPU=1   adds the CUDA libraries that TensorFlow was built with, as wheels of the same lock
-#   BEAM    where the launcher of Beam's workers is taken from; the value of PYTHON leaves it out
+#   BEAM    an image with the launcher of Beam's workers, apache/beam_python3.11_sdk:2.77.0; without it there is none
 ARG PYTHON=docker.io/library/python:3.11-slim-bookworm
-ARG BEAM=docker.io/apache/beam_python3.11_sdk:2.77.0
+ARG BEAM=${PYTHON}
 
 FROM ${BEAM} AS beam
 RUN mkdir -p /launcher/opt/apache/beam \
@@ -11,8 +11,10 @@ RUN mkdir -p /launcher/opt/apache/beam \
     done
 
 FROM ${PYTHON} AS environment
+# Where Python is Debian's own, its headers are a package.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends binutils g++ \
+ && headers=$(python -c 'import os, sysconfig; print(os.path.exists(sysconfig.get_path("include") + "/Python.h"))') \
+ && apt-get install --yes --no-install-recommends binutils g++ $([ "$headers" = True ] || echo libpython3.11-dev) \
  && rm -rf /var/lib/apt/lists/* \
  && pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
 ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/venv

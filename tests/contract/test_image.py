@@ -66,9 +66,10 @@ def test_build_from_a_clone_passes_its_origin_on_as_releases_name_it(tmp_path, o
     assert tag == f"vww:{code_version().version}"
 
 
-def test_build_of_a_gpu_image_without_launcher_asks_for_that_and_passes_options_on(tmp_path):
-    tag, asked = build(tmp_path, "/home/me/vww", "--gpu", "--no-beam-launcher", "--no-cache")
-    assert {"GPU=1", "BEAM=docker.io/library/python:3.11-slim-bookworm", "--no-cache"} <= {*asked}
+def test_build_of_a_gpu_image_asks_for_that_and_passes_options_on(tmp_path):
+    tag, asked = build(tmp_path, "/home/me/vww", "--gpu", "--no-cache")
+    assert {"GPU=1", "--no-cache"} <= {*asked}
+    assert not [argument for argument in asked if argument.startswith("BEAM=")]
     assert tag.endswith("-gpu")
 
 
@@ -88,10 +89,11 @@ def test_code_version_of_an_image_is_what_a_step_reads(tmp_path):
     )
 
 
-def test_beam_launcher_is_of_the_version_that_the_lock_installs():
+def test_build_takes_beams_launcher_of_the_version_that_the_lock_installs(tmp_path):
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
     (beam,) = (package["version"] for package in lock["package"] if package["name"] == "apache-beam")
-    assert f"ARG BEAM=docker.io/apache/beam_python3.11_sdk:{beam}\n" in DOCKERFILE
+    _, asked = build(tmp_path, "/home/me/vww", "--beam-launcher")
+    assert f"BEAM=docker.io/apache/beam_python3.11_sdk:{beam}" in asked
 
 
 def test_last_stage_takes_no_build_tool_along():
