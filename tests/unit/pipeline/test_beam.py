@@ -31,6 +31,14 @@ FLINK = {"runner": "flink", "flink_master": "flink-jobmanager.flink:8081", "work
 PORTABLE = {"runner": "portable", "job_endpoint": "beam-jobs:8099", "container_image": "vww:1"}
 
 
+@pytest.fixture(autouse=True)
+def google(emulator, monkeypatch):
+    """Where Beam's validator asks about the bucket of `temp_location`."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+    # It asks anonymously, and does not look for credentials for 20 seconds first.
+    monkeypatch.setattr("apache_beam.internal.gcp.auth._Credentials._credentials_init", True)
+
+
 def parse(**keys):
     """Beam's own reading of the flags, all of which it must know, and be content with."""
     arguments = BeamOptions(**keys).arguments()

