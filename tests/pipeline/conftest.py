@@ -219,6 +219,7 @@ class _Forked:
 class WarmServer:
     def __init__(self, folder):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.setblocking(True)  # whatever default timeout a library has set here
         self._socket = ours
         self._log = (folder / "warm.log").open("wb")
         self._process = subprocess.Popen(

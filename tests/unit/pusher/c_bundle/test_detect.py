@@ -88,7 +88,7 @@ CASES = {
     "wild scales": (SMALL, 2, ((40.0, 127), (1e-7, -128)), DecoderOptions(), True, 210),
     "huge scales": (OBLONG, 2, ((1e9, -128), (1e9, 127)), DecoderOptions(max_iou=0.0), False, 350),
     "oblong": (OBLONG, 5, ((0.1, -10), (0.2, 0)), DecoderOptions(max_iou=1.0, max_candidates=7), True, 700),
-    "every anchor": (SMALL, 1, USUAL, DecoderOptions(min_score=1e-6, max_candidates=1000), False, 140),
+    "every anchor": (SMALL, 1, USUAL, DecoderOptions(min_score=2**-16, max_candidates=1000), False, 140),
     "one candidate": (SMALL, 2, USUAL, DecoderOptions(max_candidates=1, max_detections=1), False, 350),
     "published": (PUBLISHED, 90, USUAL, DecoderOptions(), False, 14),
 }
