@@ -444,8 +444,12 @@ class ReleasedRun:
         return json.loads((self.release / "manifest.json").read_text())
 
     def output(self, node, key):
-        """The newest artifact of a node."""
-        return max((self.root / "artifacts" / node / key).iterdir(), key=lambda folder: int(folder.name))
+        """An artifact that this run wrote; tests that ran before may have added runs in the same root."""
+        return self.outputs(node, key)[0]
+
+    def outputs(self, node, key):
+        """A node's artifacts of all runs in the root, oldest first."""
+        return sorted((self.root / "artifacts" / node / key).iterdir(), key=lambda folder: int(folder.name))
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def test_run_float_gate_above_the_model_is_refused_and_nothing_is_promoted(
     assert run.outcome.verdict.reasons() == [f"gates.float.min_accuracy: {accuracy:g} is not >= 1"]
     # A model that is not blessed is not even quantized.
     assert run.outcome.figures is None
-    pushed = released.output("MicroPusher", "pushed_model")
+    pushed = released.outputs("MicroPusher", "pushed_model")[-1]
     assert [path.name for path in pushed.iterdir()] == ["outcome.json"]
     assert json.loads((pushed / "outcome.json").read_text())["publication"] is None
     assert released_state(released) == before
