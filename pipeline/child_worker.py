@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pydantic import TypeAdapter
 
 from components import progress
+from components.child_process import die_with_parent
 from components.errors import PipelineError, StorageError, VwwError
 from components.options import Options
 from components.pusher.rebuilt import RebuildRequest
@@ -21,7 +22,7 @@ from pipeline.events import Answered, Failed
 from pipeline.kubeflow.requests import CompileRequest
 from pipeline.prediction.records import PredictionRequest
 from pipeline.report.preview import PreviewRequest
-from pipeline.worker import Events, die_with_parent, find_disk_refusal
+from pipeline.worker import Events, find_disk_refusal
 
 
 def _augment_preview(request: str) -> Options:

@@ -84,6 +84,6 @@ def main() -> None:
     except VwwError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
-    except Interrupted:
-        typer.echo("interrupted; nothing half-written is visible, and finished nodes are not run again", err=True)
+    except Interrupted as interrupted:
+        typer.echo("; ".join(("interrupted", "nothing half-written is visible", *interrupted.args)), err=True)
         sys.exit(EXIT_INTERRUPTED)

@@ -4,4 +4,4 @@ EXIT_INTERRUPTED = 130
 
 
 class Interrupted(BaseException):
-    """Ctrl-C, under a name that no library on the way catches."""
+    """Ctrl-C, under a name that no library on the way catches; its arguments are what there is to say of it."""

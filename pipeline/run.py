@@ -33,6 +33,7 @@ from pipeline.config import RunConfig
 from pipeline.console import RunView
 from pipeline.data_line import describe_plan
 from pipeline.events import EVENT, Event, Failed, Finished, Ready
+from pipeline.interruption import Interrupted
 from pipeline.requests import RunRequest
 
 if TYPE_CHECKING:
@@ -158,16 +159,19 @@ def run_nodes(request: RunRequest, view: RunView, worker: "Worker") -> None:
 def _follow(request: RunRequest, view: RunView, worker: "Worker") -> str | None:
     """The path of the MicroPusher's outcome, if that node ran."""
     view.start("TFX             ")
-    for event in worker.follow(request):
-        match event:
-            case Ready():
-                view.finish("imported")
-            case Finished():
-                return event.outcome_path
-            case Failed():
-                raise VwwError.from_json(event.error)
-            case _:
-                view.show(event)
+    try:
+        for event in worker.follow(request):
+            match event:
+                case Ready():
+                    view.finish("imported")
+                case Finished():
+                    return event.outcome_path
+                case Failed():
+                    raise VwwError.from_json(event.error)
+                case _:
+                    view.show(event)
+    except Interrupted:
+        raise Interrupted("finished nodes are not run again") from None
     raise PipelineError(
         f"the pipeline's process ended without a word ({worker.describe_exit()})",
         hint="the log has its last lines; was the machine out of memory? finished nodes are not run again",

@@ -6,21 +6,19 @@ error like any other, and the command can prepare the data while the imports tak
     python -m pipeline.worker EVENTS_FD        the request, a `RunRequest`, comes on standard input
 """
 
-import ctypes
 import errno
 import logging
 import os
-import signal
 import sys
 import time
 
 from components import progress
+from components.child_process import die_with_parent
 from components.errors import PipelineError, StorageError, VwwError, causes
 from components.options import Options
 from pipeline.events import Failed, Finished, NodeFinished, NodeProgress, NodeSaid, NodeStarted, Ready
 from pipeline.requests import RunRequest
 
-_PR_SET_PDEATHSIG = 1
 _PROGRESS_INTERVAL_S = 0.2
 # A disk that refuses to be written, and what ML Metadata's SQLite calls it.
 _UNWRITABLE = {
@@ -52,11 +50,6 @@ class Events:
         """Listens to what should stay on the screen."""
         logging.info("%s", text)
         self.send(NodeSaid(text=text))
-
-
-def die_with_parent() -> None:
-    """The kernel ends this process when the command ends, however it ended."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:

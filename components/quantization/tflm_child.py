@@ -9,10 +9,8 @@ With tensors of the main subgraph, by index, every tensor keeps a place of its o
 after another, are the one output that is written; no arena is reported then.
 """
 
-import ctypes
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,13 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.child_process import die_with_parent
+
 REFUSED = 3  # exit code: the interpreter said no, in words; an abort() ends the process before it can choose one
 NO_ROOM = 4  # exit code: a file, not the model, failed
 NO_MEMORY = 5  # exit code: of this process, not of the arena
 
 # Only touched pages cost memory. The interpreter reports what it used, not what it was given.
 _HOST_ARENA_BYTES = 1 << 28
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> int:
@@ -90,7 +89,7 @@ def _read(descriptor: int) -> bytes:
 def _leave_nothing_behind() -> None:
     """No core file after an abort(), and no process once the parent is gone, however it went."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
 
 
 if __name__ == "__main__":

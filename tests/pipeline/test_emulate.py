@@ -163,10 +163,10 @@ def test_emulated_run_keeps_logs_and_inputs_but_no_copies_of_finished_steps(emul
 # The command, on pipelines that import nothing of TFX.
 
 
-def write_pusher_pipeline(folder, outcome):
-    """A pipeline of one step, which puts out an outcome as the MicroPusher does."""
+def write_pusher_pipeline(folder, outcome, first=""):
+    """A pipeline of one step, which puts out an outcome as the MicroPusher does, once `first` is done."""
     script = (
-        "import json, pathlib, sys\n"
+        f"import json, pathlib, sys, time\n{first}\n"
         "outputs = json.loads(sys.argv[1])['outputs']\n"
         "uri = outputs['artifacts']['pushed_model']['artifacts'][0]['uri']\n"
         "folder = pathlib.Path(outputs['outputFile']).parents[2] / uri.replace('://', '/')\n"
@@ -223,6 +223,21 @@ def test_emulate_told_what_it_cannot_do_exits_2_with_no_step_run(vww, tmp_path, 
     assert (code, stdout) == (2, "")
     assert message in stderr
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "interrupted; nothing half-written is visible\n"), (signal.SIGKILL, -9, "")],
+)
+def test_emulate_ended_by_a_signal_leaves_no_step_running(start_vww, wait_until, tmp_path, number, code, said):
+    begun = tmp_path / "begun"
+    pipeline = write_pusher_pipeline(tmp_path, "", f"pathlib.Path({str(begun)!r}).touch()\ntime.sleep(600)")
+    command = start_vww("emulate", pipeline, "--root", tmp_path / "root", "--fresh")
+    wait_until(begun.exists, 60)
+    command.process.send_signal(number)
+    assert command.wait(60) == code
+    assert command.stderr.endswith(said)
+    wait_until(lambda: not command.processes(), 10)
 
 
 # As a cluster does it, and as kfp does it: minutes each.

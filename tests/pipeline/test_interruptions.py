@@ -108,7 +108,7 @@ def test_command_interrupted_exits_130_without_a_trace_or_an_orphan(interrupted,
     command.wait_for_line("[ 1/10]")
     command.process.send_signal(signal.SIGINT)
     assert command.wait(60) == 130
-    assert "interrupted; nothing half-written is visible" in command.stderr
+    assert "interrupted; nothing half-written is visible; finished nodes are not run again" in command.stderr
     assert "Traceback" not in command.stderr
     assert command.stdout == ""
     wait_until(lambda: not command.processes(), 10)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
 
+from components.child_process import die_with_parent
 from components.errors import PipelineError
 
 
@@ -71,6 +72,7 @@ class FreshProcesses:
                     cwd=cwd,
                     env={**os.environ, "PATH": path, **env},
                     start_new_session=True,
+                    preexec_fn=die_with_parent,  # noqa: PLW1509  # one system call, which waits for no thread
                 )
             except OSError as error:
                 raise PipelineError(f"cannot start {command[0]!r}: {error.strerror}") from error

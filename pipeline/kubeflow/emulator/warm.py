@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import Any
 
-from pipeline.worker import die_with_parent
+from components.child_process import die_with_parent
 
 
 def main() -> None:
