@@ -14,6 +14,8 @@ _STACK = (
     "keras",
     "keras-tuner",
     "tensorflow",
+    "tensorflow-data-validation",
+    "tensorflow-model-analysis",
     "tensorflow-transform",
     "tfx",
     "tflite-micro",

@@ -139,6 +139,7 @@ def create_pipeline(config: RunConfig, facts: RunFacts) -> pipeline.Pipeline:
         baseline_model=released_model.outputs["model"],
         eval_config=_eval_config(config, facts),
         schema=schema.outputs["raw"],
+        code_digest=code_digest("evaluator", "detection"),
     ).with_id("Evaluator")
     # Quantize, judge the int8 file under TFLite Micro, release what passed to staging.
     pusher = MicroPusher(
