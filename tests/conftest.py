@@ -6,6 +6,7 @@ And a bucket server, the compilers that tests call, and the tests that only run 
 import importlib.util
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,13 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.getoption("--update-golden") and os.environ.get("CI"):
         raise pytest.UsageError("--update-golden is refused under CI: golden files are written by people who read them")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """A test draws the same weights each time, its fixtures included, whichever tests ran before."""
+    if "keras" in sys.modules:  # few import it where it is not yet
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")
