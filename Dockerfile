@@ -10,28 +10,37 @@ RUN mkdir -p /launcher/opt/apache/beam \
       if [ -e "/opt/apache/beam/$name" ]; then cp "/opt/apache/beam/$name" /launcher/opt/apache/beam; fi; \
     done
 
-FROM ${PYTHON} AS environment
+FROM ${PYTHON} AS uv
+RUN pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
+ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+WORKDIR /src
+
+# What the lock holds of other packages: while that stays as it is, so does the environment, whatever else
+# pyproject.toml says. libclang, which TensorFlow declares, is imported by nothing.
+FROM uv AS requirements
+COPY pyproject.toml uv.lock ./
+ARG GPU=0
+RUN uv export --locked --quiet --no-header --no-dev --no-emit-project --no-emit-package libclang \
+      $([ "$GPU" = 0 ] || echo --extra gpu) --output-file requirements.txt
+
+FROM uv AS environment
 # Where Python is Debian's own, its headers are a package.
 RUN apt-get update \
  && headers=$(python -c 'import os, sysconfig; print(os.path.exists(sysconfig.get_path("include") + "/Python.h"))') \
  && apt-get install --yes --no-install-recommends binutils g++ $([ "$headers" = True ] || echo libpython3.11-dev) \
- && rm -rf /var/lib/apt/lists/* \
- && pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
-ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/venv
-WORKDIR /src
-COPY pyproject.toml uv.lock ./
-ARG GPU=0
-# The base image's pip stays in sight: Beam's launcher asks it whether Beam is installed. libclang, which TensorFlow
-# declares, is imported by nothing.
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=requirements /src/requirements.txt ./
+# The base image's pip stays in sight: Beam's launcher asks it whether Beam is installed.
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv venv --system-site-packages /opt/venv \
- && uv sync --locked --no-dev --no-install-project --no-install-package libclang $([ "$GPU" = 0 ] || echo --extra gpu)
+ && uv pip install --python /opt/venv/bin/python --no-deps --require-hashes --requirements requirements.txt
 COPY docker/trim /usr/local/bin/
 RUN trim /opt/venv \
- && echo /app > /opt/venv/lib/python3.11/site-packages/app.pth
+ && echo /app > /opt/venv/lib/python3.11/site-packages/app.pth \
+ && cp /proc/sys/kernel/random/uuid /opt/environment.uuid
 
 FROM environment AS package
-COPY LICENSE README.md ./
+COPY LICENSE README.md pyproject.toml uv.lock ./
 COPY components components
 COPY pipeline pipeline
 RUN --mount=type=cache,target=/root/.cache/uv \
@@ -46,7 +55,10 @@ RUN python code_version.py "$REVISION" "$DIRTY" "$SOURCE" > /app/code_version.js
 
 FROM ${PYTHON}
 COPY --from=beam /launcher /
-COPY --from=environment /opt/venv /opt/venv
+# Other than COPY this needs not read all of an environment to see that it is the same: its name says so.
+COPY --from=environment /opt/environment.uuid /opt/
+RUN --mount=type=bind,from=environment,source=/opt/venv,target=/tmp/environment \
+    cp -a /tmp/environment /opt/venv
 COPY docker/entrypoint /usr/local/bin/
 # HOME and USER hold for any uid, with or without a line in /etc/passwd: clusters choose one of their own.
 ENV PATH=/app/bin:/opt/venv/bin:$PATH HOME=/tmp USER=vww PYTHONUNBUFFERED=1 RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
