@@ -73,6 +73,16 @@ def test_build_of_a_gpu_image_asks_for_that_and_passes_options_on(tmp_path):
     assert tag.endswith("-gpu")
 
 
+@pytest.mark.parametrize(
+    "options", [("-t", "example.org/vww:1-gpu", "--gpu"), ("--gpu", "-t", "example.org/vww:1-gpu")]
+)
+def test_build_of_an_image_with_a_name_gives_it_that_name(tmp_path, options):
+    tag, asked = build(tmp_path, "/home/me/vww", *options)
+    assert tag == "example.org/vww:1-gpu"
+    assert asked[asked.index("-t") + 1] == tag
+    assert "GPU=1" in asked
+
+
 def test_code_version_of_an_image_is_what_a_step_reads(tmp_path):
     arguments = ["1f" * 20, "true", ""]
     written = subprocess.run(
@@ -97,8 +107,12 @@ def test_build_takes_beams_launcher_of_the_version_that_the_lock_installs(tmp_pa
 
 
 def test_last_stage_takes_no_build_tool_along():
-    last_stage = DOCKERFILE.split("\nFROM ")[-1]
-    assert not [line for line in last_stage.splitlines() if line.startswith("RUN ")]
+    last_stage = DOCKERFILE.split("\nFROM ")[-1].replace("\\\n", " ")
+    (run,) = [line for line in last_stage.splitlines() if line.startswith("RUN ")]
+    assert run.split() == [
+        "RUN", "--mount=type=bind,from=environment,source=/opt/venv,target=/tmp/environment",
+        "cp", "-a", "/tmp/environment", "/opt/venv",
+    ]  # fmt: skip
 
 
 def test_container_that_beam_starts_without_a_launcher_says_so():
