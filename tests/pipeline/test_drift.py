@@ -10,6 +10,7 @@ from PIL import Image, ImageEnhance
 from components import features
 from components.drift import Distance
 from components.pusher.channels import Channel
+from components.pusher.outcome import OUTCOME_FILE, Outcome
 from components.pusher.stores import open_store
 from components.pusher.training_statistics import canonical_statistics
 from pipeline.show import print_outcome
@@ -30,18 +31,19 @@ def darkened_set(sample_set, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return tmp_path_factory.mktemp("drift-store")
+def store(released, tmp_path_factory):
+    """A copy of the released run's store, for releases of these tests."""
+    return shutil.copytree(released.uri, tmp_path_factory.mktemp("drift") / "store")
 
 
 @pytest.fixture(scope="module")
-def first(sample_set, warm_run, tiny_config, store, tmp_path_factory):
-    config = tiny_config(sample_set, tmp_path_factory.mktemp("first") / "run", f"release.uri={store}")
-    return warm_run(config)
+def first(released):
+    """The outcome of a run before which nothing was released."""
+    return Outcome.from_json((released.output("MicroPusher", "pushed_model") / OUTCOME_FILE).read_text())
 
 
 @pytest.fixture(scope="module")
-def second(first, sample_set, warm_run, tiny_config, store, tmp_path_factory):
+def second(sample_set, warm_run, tiny_config, store, tmp_path_factory):
     """The same data where nothing can be reused but the release: its root, and the gates that ask for no drift."""
     root = tmp_path_factory.mktemp("second") / "run"
     gates = ("gates.data.max_label_drift=0.0", "gates.data.max_feature_drift=0.0", "gates.int8.min_accuracy=1.0")
@@ -49,14 +51,14 @@ def second(first, sample_set, warm_run, tiny_config, store, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def darkened(first, darkened_set, write_config, tmp_path_factory):
+def darkened(darkened_set, write_config, tmp_path_factory):
     """The config file of runs on the darkened set."""
     folder = tmp_path_factory.mktemp("darkened-run")
     return write_config(folder, darkened_set, folder / "run")
 
 
 @pytest.fixture(scope="module")
-def refused(first, darkened, vww, store):
+def refused(darkened, vww, store):
     """The installed command, with a limit on drift: (exit code, stdout, stderr)."""
     return vww("run", darkened, "--set", f"release.uri={store}", "--set", "gates.data.max_feature_drift=0.3")
 
@@ -66,9 +68,9 @@ def newest(root, node, key):
 
 
 def test_first_run_has_no_drift_and_releases_its_training_statistics(first, store):
-    assert first.outcome.drift.baseline is None
-    assert first.outcome.drift.features == ()
-    publication = first.outcome.publication
+    assert first.drift.baseline is None
+    assert first.drift.features == ()
+    publication = first.publication
     manifest = open_store(str(store)).read_manifest("tiny", publication.version)
     assert manifest.drift == ()
     assert "training_statistics.pb" in manifest.files
@@ -77,7 +79,7 @@ def test_first_run_has_no_drift_and_releases_its_training_statistics(first, stor
 
 def test_same_data_computed_anew_gives_the_same_statistics_to_the_byte(first, second, store):
     _, root = second
-    released = (store / "tiny" / first.outcome.publication.version / "training_statistics.pb").read_bytes()
+    released = (store / "tiny" / first.publication.version / "training_statistics.pb").read_bytes()
     again = (newest(root, "StatisticsGen", "statistics") / "Split-train/FeatureStats.pb").read_bytes()
     assert canonical_statistics(again) == released
 
@@ -85,7 +87,7 @@ def test_same_data_computed_anew_gives_the_same_statistics_to_the_byte(first, se
 def test_same_data_has_not_drifted_in_any_feature(first, second):
     run, _ = second
     drift = run.outcome.drift
-    assert drift.baseline == first.outcome.publication.version
+    assert drift.baseline == first.publication.version
     assert {row.feature: row.value for row in drift.features} == dict.fromkeys(features.DESCRIPTIVE, 0.0)
     assert [gate.name for gate in run.outcome.verdict.gates[:2]] == [
         "gates.data.max_feature_drift",
@@ -99,7 +101,7 @@ def test_darkened_data_beyond_the_limit_exits_3_before_any_training_and_names_br
     assert code == 3, stderr
     assert stdout == ""
     message = stderr[stderr.index("GateError: ") :]
-    assert f"the train split has drifted from that of the released {first.outcome.publication.version}" in message
+    assert f"the train split has drifted from that of the released {first.publication.version}" in message
     assert "gates.data.max_feature_drift: " in message
     assert "is not <= 0.3 (brightness, Jensen-Shannon)" in message
     assert "object_count" not in message.splitlines()[0]
@@ -108,7 +110,7 @@ def test_darkened_data_beyond_the_limit_exits_3_before_any_training_and_names_br
     assert "[ 6/10] StatisticsGen" in stderr
     assert "[ 7/10]" not in stderr
     assert "Trainer" not in stderr
-    assert open_store(str(store)).channels("tiny").held(Channel.STAGING) == first.outcome.publication.version
+    assert open_store(str(store)).channels("tiny").held(Channel.STAGING) == first.publication.version
 
 
 def test_darkened_data_without_a_limit_runs_on_and_shows_the_distance(
@@ -137,7 +139,7 @@ def test_darkened_data_without_a_limit_runs_on_and_shows_the_distance(
     assert lines["label"] == ["0.0000", "L-infinity", "<=", "0", "passed"]
     assert ["gates.data.max_label_drift", "<=", "0", "0", "passed"] in map(str.split, shown.splitlines())
     version = run.outcome.publication.version
-    assert version != first.outcome.publication.version
+    assert version != first.publication.version
     manifest = json.loads((store / "tiny" / version / "manifest.json").read_text())
     assert {row["feature"] for row in manifest["drift"]} == set(features.DESCRIPTIVE)
-    assert manifest["baseline"] == first.outcome.publication.version
+    assert manifest["baseline"] == first.publication.version
