@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.detection.detections import Detections, GroundTruth
-from components.detection.matches import Matches, box_ious, match_image, match_label
+from components.detection.matches import Matches, box_ious, match_image, match_label, match_label_in_image
 from components.detection.records import DetectionCounts, DetectorRates
 
 BACKGROUND = 0
@@ -79,17 +79,16 @@ def _count(matches: Matches) -> DetectionCounts:
 
 def _confuse(truth: GroundTruth, found: Detections, confusion: npt.NDArray[np.int64]) -> None:
     """Adds one image: matches within a label first, then what is left across labels, the best detection first."""
-    overlaps = box_ious(found.boxes_yxyx, truth.boxes_yxyx, truth.crowds)
-    is_left, is_free = np.ones(len(found.labels), bool), ~truth.crowds
+    is_left, is_free = np.zeros(len(found.labels), bool), ~truth.crowds
     for label in np.unique(found.labels):
-        mine, boxes = np.flatnonzero(found.labels == label), np.flatnonzero(truth.labels == label)
-        taken, ignored = match_image(overlaps[np.ix_(mine, boxes)], truth.crowds[boxes], _IOU)
+        mine, boxes, taken, ignored = match_label_in_image(truth, found, label, _IOU)
         is_right = taken[0] >= 0
         is_left[mine] = ~(is_right | ignored[0])
         is_free[boxes[taken[0][is_right]]] = False
         confusion[label, label] += np.count_nonzero(is_right)
     left, free = np.flatnonzero(is_left), np.flatnonzero(is_free)
-    taken, _ = match_image(overlaps[np.ix_(left, free)], np.zeros(len(free), bool), _IOU)
+    no_crowds = np.zeros(len(free), bool)
+    taken, _ = match_image(box_ious(found.boxes_yxyx[left], truth.boxes_yxyx[free], no_crowds), no_crowds, _IOU)
     is_taken = taken[0] >= 0
     np.add.at(confusion, (truth.labels[free[taken[0][is_taken]]], found.labels[left[is_taken]]), 1)
     np.add.at(confusion[BACKGROUND], found.labels[left[~is_taken]], 1)

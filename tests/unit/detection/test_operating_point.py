@@ -75,3 +75,9 @@ def test_measure_rates_confusion_adds_up_to_the_counts(options):
         assert confusion[label, label] == counts.right
         assert confusion[:, label].sum() - confusion[label, label] == counts.false
         assert confusion[label].sum() - confusion[label, label] == counts.missed
+
+
+def test_measure_rates_of_more_detections_than_coco_counts_leaves_the_rest_out_of_everything():
+    found = [make_found([TOP] * 150, np.linspace(0.9, 0.6, 150), [1] * 150)]
+    rates = measure_rates([make_truth([LEFT], [1])], found, NAMES, 0.5)
+    assert rates.confusion[0][1] == rates.counts.false == 100
