@@ -219,7 +219,7 @@ def _state_splits(inventory: Inventory, options: ExampleGenOptions) -> dict[str,
         )
     stated = {image.record.source_id: image.split for image in inventory.images if image.split is not None}
     for key in ("split_ids", "splits"):
-        if len(stated) == len(inventory.images) and getattr(options, key):
+        if inventory.images and len(stated) == len(inventory.images) and getattr(options, key):
             raise DataError(
                 f"{options.images} holds a folder per split, and data.{key} states splits too.",
                 expected="one of the two",
