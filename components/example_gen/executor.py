@@ -50,6 +50,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
             {split: tuple(by_label.values()) for split, by_label in summary.counts.items()},
             summary.boxes,
             label_names=plan.label_names,
+            quarantined=quarantined,
             dropped=plan.dropped,
         )
         summary.write(examples.uri)

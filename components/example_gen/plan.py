@@ -129,7 +129,7 @@ def plan_dataset(
     )
     dropped = (*copies, *too_small)
     boxes = None if options.boxes is None else count_label_boxes(records, inventory)
-    check_splits(counts, boxes, label_names=inventory.label_names, dropped=dropped)
+    check_splits(counts, boxes, label_names=inventory.label_names, quarantined=quarantined, dropped=dropped)
     return DatasetPlan(
         records=records,
         label_names=inventory.label_names,
@@ -180,10 +180,12 @@ def _without_copies(
 
 
 def _what_is_learned(image: FoundImage, inventory: Inventory, options: ExampleGenOptions) -> Hashable:
-    """Of an image: its label, or the objects that a detector learns."""
+    """Of an image: its label, or the objects that a detector learns, whatever ids and areas their file states."""
     if options.boxes is None:
         return image.label.label
-    return tuple(each for each in image.record.annotations if each.category_id in inventory.category_ids)
+    labels = inventory.category_ids
+    objects = [each for each in image.record.annotations if each.category_id in labels]
+    return tuple(sorted((labels[each.category_id], each.bbox_xywh_px, each.is_crowd) for each in objects))
 
 
 def _without_unlabelled(images: Iterable[FoundImage]) -> tuple[list[FoundImage], list[Dropped]]:
@@ -277,7 +279,12 @@ def count_label_boxes(images: Iterable[LabeledImage], inventory: Inventory) -> B
 
 
 def check_splits(
-    counts: SplitCounts, boxes: BoxCounts | None, *, label_names: Sequence[str], dropped: Iterable[Dropped]
+    counts: SplitCounts,
+    boxes: BoxCounts | None,
+    *,
+    label_names: Sequence[str],
+    quarantined: Iterable[Quarantined],
+    dropped: Iterable[Dropped],
 ) -> None:
     """Refuses a split that nothing can be learned from or measured on.
 
@@ -285,14 +292,16 @@ def check_splits(
       counts: images per split and label (`count_labels`).
       boxes: of a detector, which needs boxes of every label and no image of the background.
       label_names: by label.
-      dropped: images that were left out on purpose, which may be why.
+      quarantined: bad records, of which images may be why.
+      dropped: images that were left out on purpose, which may be why too.
 
     Raises:
       DataError: a split has no image, or none of a label, or a detector's no box of one.
     """
     total = sum(map(sum, counts.values()))
-    reasons = Counter(str(entry.reason) for entry in dropped)
-    also = "".join(f"; left out as {reason}: {count:,}" for reason, count in reasons.items())
+    bad = Counter(f"quarantined as {entry.reason}" for entry in quarantined if entry.kind == "image")
+    reasons = bad + Counter(f"left out as {entry.reason}" for entry in dropped)
+    also = "".join(f"; {reason}: {count:,}" for reason, count in reasons.items())
     for split, by_label in sorted(counts.items(), key=lambda item: any(item[1])):  # empty ones first
         if not any(by_label):
             raise DataError(

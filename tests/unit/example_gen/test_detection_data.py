@@ -166,6 +166,23 @@ def test_plan_dataset_copies_with_other_objects_contradict_each_other(data):
     assert "other objects" in result.quarantined[0].detail
 
 
+def test_plan_dataset_copies_in_two_files_agree_whatever_ids_and_areas_those_state(data):
+    options = data.options(max_quarantined_fraction=0.0)
+    tree = json.loads((data.root / "instances.json").read_text())
+    for each in tree["annotations"]:
+        each["category_id"] += 100
+        each["area"] += 1
+    for each in tree["categories"]:
+        each["id"] += 100
+    tree["images"] = tree["images"][:6]
+    tree["annotations"] = [each for each in tree["annotations"] if each["image_id"] < 6]
+    (data.root / "other.json").write_text(json.dumps(tree))
+    files = (options.annotations, str(data.root / "other.json"))
+    result = plan.plan_dataset(options.model_copy(update={"annotations": files}))
+    assert [entry.id for entry in result.dropped] == [f"1/{n}" for n in range(6)]
+    assert result.quarantined == ()
+
+
 def test_plan_dataset_image_with_500_boxes_is_written_with_them_all(data):
     for n in range(500):
         data.add(6, 18, [n % 90, n // 6, 5, 5.5])

@@ -434,6 +434,19 @@ def test_plan_dataset_too_many_missing_files_are_refused(dataset):
     assert dataset.plan(max_quarantined_fraction=0.025).quarantined
 
 
+def test_plan_dataset_no_usable_image_is_refused_for_what_is_wrong_beside_stated_splits(dataset):
+    splits = {"train": 0.5, "eval": 0.5}
+    (dataset.root / "empty").mkdir()
+    with pytest.raises(DataError, match=r"40 of 40 images are bad \(100.0%\): missing_file 40"):
+        dataset.plan(images=str(dataset.root / "empty"), splits=splits)
+    for image in dataset.images:
+        image["width"] = 100.0
+    with pytest.raises(DataError, match=r"40 of 40 images are bad \(100.0%\): bad_size 40"):
+        dataset.plan(splits=splits)
+    with pytest.raises(DataError, match="the train split is empty; there are 0 images in all; quarantined as bad_size"):
+        dataset.plan(splits=splits, max_quarantined_fraction=1.0)
+
+
 def test_plan_dataset_degenerate_boxes_count_as_bad_annotations(dataset):
     dataset.annotations[0]["bbox"] = [0, 0, 0, 0]
     with pytest.raises(DataError, match=r"1 of 20 annotations are bad \(5.0%\): bad_box 1"):
@@ -461,6 +474,20 @@ def test_plan_dataset_split_that_copies_empty_says_so(dataset):
     both = {"train": options.annotations, "eval": options.annotations}
     with pytest.raises(DataError, match=r"the train split is empty; .* left out as duplicate: \d+\."):
         plan.plan_dataset(options.model_copy(update={"annotations": both}))
+
+
+def test_check_splits_empty_split_names_why_images_are_missing():
+    bytes_of = [Quarantined("image", str(n), QuarantineReason.NOT_AN_IMAGE, "text") for n in range(30)]
+    of_annotations = [Quarantined("annotation", "1", QuarantineReason.BAD_BOX, "bbox=[]")]
+    message = "there are 0 images in all; quarantined as not_an_image: 30; left out as duplicate: 1."
+    with pytest.raises(DataError, match=message):
+        plan.check_splits(
+            {"train": (0, 0), "eval": (0, 0)},
+            None,
+            label_names=("not-person", "person"),
+            quarantined=[*bytes_of, *of_annotations],
+            dropped=[Dropped("31", DropReason.DUPLICATE, "the same bytes as image 7")],
+        )
 
 
 # The quarantine's listing.
