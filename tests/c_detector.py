@@ -13,7 +13,7 @@ import numpy as np
 
 from components.detection.detections import Detections
 from components.detection.fixed_decoder import Codes, FixedDetections
-from components.pusher.c_bundle.c_names import camel_case
+from components.pusher.c_bundle.c_names import camel_name
 
 WARNINGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow")
 
@@ -111,7 +111,7 @@ def compile_detector(bundle: Path, name: str, outputs: Sequence[Codes], target: 
     main.write_text(
         _PROGRAM.format(
             name=name,
-            camel=camel_case(name.replace("_", " ")),
+            camel=camel_name(name),
             outputs=len(outputs),
             sizes=", ".join(str(codes[0].size) for codes in outputs),
             arguments="boxes, scores" if len(outputs) > 2 else "boxes[0], scores[0]",

@@ -23,14 +23,24 @@ def check_bundle_name(name: str) -> None:
         )
 
 
+def camel_name(name: str) -> str:
+    """A bundle's name as part of an identifier: `person_ssd` becomes `PersonSsd`, as in `PersonSsdWorkspace`.
+
+    Distinct names get distinct results: an underscore stays where no letter follows that could be raised, as in
+    `Person_96`.
+    """
+    return re.sub("(^|_)([a-z])", lambda start: start[2].upper(), name)
+
+
 def camel_case(label: str) -> str:
     """A label as part of an identifier: `dining table` becomes `DiningTable`, as in `kDiningTableIndex`.
 
     Distinct labels get distinct results: whatever is not a lower-case word, a digit or a single
-    space between words is written as `U` and four hex digits (`Stop` becomes `U0053top`).
+    space between words is written as `U` and four hex digits (`Stop` becomes `U0053top`). Where raised letters could be
+    read as another label, none is raised (`sign u0041` becomes `signU0020u0041`, since `SignU0041` is of `signA`).
 
     Raises:
-      ReleaseError: if the label is empty, or its result could be read as another label.
+      ReleaseError: if the label is empty, or has a character above U+FFFF.
     """
     _check_spelled([label])
     return _spell(label)
@@ -57,18 +67,23 @@ def index_names(labels: Sequence[str], positive: str | None) -> dict[str, int]:
 
 
 def _check_spelled(labels: Sequence[str]) -> None:
-    """Raises ReleaseError unless each label can be read back from its identifier."""
-    refused = [label for label in labels if not label or _read_camel_case(_spell(label)) != label]
+    """Raises ReleaseError for labels that have no identifier."""
+    refused = [label for label in labels if not label or max(label) > "\uffff"]
     if refused:
         raise ReleaseError(
             "no C identifier can be made from a label's name: received "
             + ", ".join(f"label={label!r}" for label in refused),
-            expected="words and characters up to U+FFFF, such as 'dining table'; C constants are named after it",
-            hint="rename the class folder or the category, for instance to lower-case words",
+            expected="a name of characters up to U+FFFF, such as 'dining table'; C constants are named after it",
+            hint="rename the class folder or the category",
         )
 
 
 def _spell(label: str) -> str:
+    raised = _raise_words(label)
+    return raised if _read_camel_case(raised) == label else _escape(label)
+
+
+def _raise_words(label: str) -> str:
     words = label.split(" ")
     # A word that starts with no letter would run into the one before it, so its space is spelled out.
     return "".join(

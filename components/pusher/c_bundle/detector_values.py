@@ -7,7 +7,7 @@ import numpy as np
 
 from components.detection.fixed_decoder import FixedDecoder
 from components.detection.fixed_point import to_q15
-from components.pusher.c_bundle.c_names import camel_case
+from components.pusher.c_bundle.c_names import camel_name
 from components.pusher.c_bundle.spec import BundleSpec
 
 _CANDIDATE_BYTES, _BOX_BYTES, _LOGIT_BYTES = 8, 8, 4
@@ -26,7 +26,7 @@ def detector_values(spec: BundleSpec) -> dict[str, Any]:
     max_detections = min(options.max_detections, max_candidates * len(spec.answers))
     is_per_map = len(decoder.outputs) > 1
     pointer = "const int8_t* const*" if is_per_map else "const int8_t*"
-    camel = camel_case(spec.name.replace("_", " "))
+    camel = camel_name(spec.name)
     return {
         "camel": camel,
         "options": options,

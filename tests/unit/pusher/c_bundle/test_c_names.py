@@ -1,11 +1,20 @@
 import itertools
+import re
 import subprocess
 
 import numpy as np
 import pytest
 
 from components.errors import ReleaseError
-from components.pusher.c_bundle.c_names import c_float, c_string, camel_case, check_bundle_name, index_names
+from components.pusher.c_bundle.c_names import (
+    BUNDLE_NAME,
+    c_float,
+    c_string,
+    camel_case,
+    camel_name,
+    check_bundle_name,
+    index_names,
+)
 
 COCO_SAMPLE = {
     "person": "Person",
@@ -32,30 +41,42 @@ def test_camel_case_lower_case_words_are_joined(label, identifier):
         ("type 2", "TypeU00202"),
         ("a  b", "AU0020B"),
         ("人", "U4EBA"),
+        ("no u turn", "NoUTurn"),
+        ("sign u0041", "signU0020u0041"),
+        ("u000 a", "u000U0020a"),
+        (" car", "U0020car"),
     ],
 )
 def test_camel_case_other_characters_are_spelled_out(label, identifier):
     assert camel_case(label) == identifier
 
 
-@pytest.mark.parametrize("label", ["", " car", "u0041", "🚗", "a u00e4 u1234"])
-def test_camel_case_ambiguous_label_is_refused(label):
+@pytest.mark.parametrize("label", ["", "🚗", "a u00e4 🚗"])
+def test_camel_case_label_without_an_identifier_is_refused(label):
     with pytest.raises(ReleaseError, match="label="):
         camel_case(label)
 
 
 def test_camel_case_all_short_labels_get_distinct_identifiers():
-    identifiers = {}
-    for length in range(1, 6):
-        for letters in itertools.product("aU0 -", repeat=length):
-            label = "".join(letters)
-            try:
-                identifier = camel_case(label)
-            except ReleaseError:
-                continue
-            assert f"k{identifier}Index".isidentifier()
-            assert identifiers.setdefault(identifier, label) == label
-    assert len(identifiers) > 3000
+    labels = ["".join(letters) for length in range(1, 6) for letters in itertools.product("auU0 -", repeat=length)]
+    identifiers = {camel_case(label) for label in labels}
+    assert len(identifiers) == len(labels) > 9000
+    assert all(f"k{identifier}Index".isidentifier() for identifier in identifiers)
+
+
+@pytest.mark.parametrize(
+    ("name", "identifier"),
+    [("person_ssd", "PersonSsd"), ("person_96", "Person_96"), ("u0041", "U0041"), ("sign_u0041", "SignU0041")],
+)
+def test_camel_name_words_are_joined_and_no_name_is_refused(name, identifier):
+    assert camel_name(name) == identifier
+
+
+def test_camel_name_all_short_names_get_distinct_identifiers():
+    names = {"".join(letters) for length in range(1, 7) for letters in itertools.product("ab0_", repeat=length)}
+    names = {name for name in names if re.fullmatch(BUNDLE_NAME, name)}
+    assert len({camel_name(name) for name in names}) == len(names) > 1000
+    assert all("__" not in camel_name(name) for name in names)
 
 
 def test_index_names_names_every_label_that_is_refused():

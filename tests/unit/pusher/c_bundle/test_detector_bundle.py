@@ -46,7 +46,7 @@ def test_sources_and_headers_compile_without_warnings(detector_spec, write_bundl
         toolchain.compile(source, standard, *embedded)
 
 
-@pytest.mark.parametrize("name", ["a", "person_detect", "zoo_camera_at_front_door"])
+@pytest.mark.parametrize("name", ["a", "person_detect", "sign_u0041", "zoo_camera_at_front_door"])
 @pytest.mark.parametrize("threshold", [None, 0.45])
 def test_sources_are_as_clang_format_would_write_them(detector_spec, write_bundle, name, threshold):
     tool = Path(sys.executable).with_name("clang-format")
@@ -136,7 +136,7 @@ def test_self_test_output_of_another_contract_fails_by_name(detector_spec, write
         ({"labels": ("background", "cat")}, "scores for 2 labels"),
         ({"labels": ("cat",)}, "holds a detector: received labels="),
         ({"positive": "cat"}, "positive='cat'"),
-        ({"labels": ("background", "cat", " dog")}, "received label=' dog'"),
+        ({"labels": ("background", "cat", "🐶")}, "received label='🐶'"),
     ],
 )
 def test_labels_that_do_not_fit_a_detector_are_refused(detector_spec, changes, words):

@@ -192,5 +192,5 @@ def test_render_bundle_labels_that_are_not_distinct_or_lack_the_positive_one_are
 
 
 def test_render_bundle_label_that_is_no_identifier_is_refused_by_name(spec):
-    with pytest.raises(ReleaseError, match="received label=' cat'"):
-        render_bundle(replace(spec, labels=("dog", " cat"), positive=None))
+    with pytest.raises(ReleaseError, match="received label='🐈'"):
+        render_bundle(replace(spec, labels=("dog", "🐈"), positive=None))
