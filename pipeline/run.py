@@ -14,16 +14,8 @@ from typing import IO, TYPE_CHECKING
 
 from components.errors import ConfigError, PipelineError, StorageError, VwwError
 from components.example_gen.plan import DatasetPlan, plan_dataset
-from components.features import EVAL
 from components.pusher.baseline import find_baseline
-from components.pusher.c_bundle.c_names import index_names
 from components.pusher.code_version import code_version
-from components.pusher.gate_reach import (
-    check_detector_gates,
-    check_gates,
-    check_golden,
-    check_operating_point,
-)
 from components.pusher.outcome import Outcome
 from components.pusher.stores import open_store
 from components.trainer.weights_file import fingerprint_weights
@@ -34,6 +26,7 @@ from pipeline.console import RunView
 from pipeline.data_line import describe_plan
 from pipeline.events import EVENT, Event, Failed, Finished, Ready
 from pipeline.interruption import Interrupted
+from pipeline.refusals import check_plan
 from pipeline.requests import RunRequest
 
 if TYPE_CHECKING:
@@ -72,25 +65,6 @@ def run_pipeline(config: RunConfig, view: RunView, worker: "Worker") -> Outcome:
         initial_weights_sha256=initial_weights_sha256,
     )
     return run_request(request, view, worker)
-
-
-def check_plan(config: RunConfig, plan: DatasetPlan) -> None:
-    """Refuses, before anything is trained, what no model of this data could pass.
-
-    Raises:
-      ConfigError: naming it.
-    """
-    eval_images = dict(zip(plan.label_names, plan.counts[EVAL], strict=True))
-    if config.task == "detection":
-        check_detector_gates(config.gates, plan.label_names)
-        index_names(plan.label_names[1:], None)
-        # Not one of every label: an image that counts as one label's may show others too.
-        check_golden(config.release.golden_images, {label: count for label, count in eval_images.items() if count})
-        return
-    check_gates(config.gates, eval_images)
-    check_operating_point(config.release.max_false_alarm_rate, plan.positive, eval_images)
-    index_names(plan.label_names, plan.positive)  # raises what would otherwise be raised after training
-    check_golden(config.release.golden_images, eval_images)
 
 
 def look_at_store(config: RunConfig) -> str | None:

@@ -14,8 +14,9 @@ from components import features, pixels
 from components.detection.detections import GroundTruth
 from components.trainer.augmentation.boxes import augment_boxes
 from components.trainer.augmentation.options import AugmentationOptions, changes_of
+from components.trainer.batch_size import check_batch_size
 from components.trainer.box_targets import BoxTargets
-from components.trainer.input_pipeline import DataOrder, allocate_rasters, check_batch_size, stream_batches
+from components.trainer.input_pipeline import DataOrder, allocate_rasters, stream_batches
 from components.transformed_examples import read_boxes, read_index
 
 _READ_BATCH = 1_024

@@ -18,6 +18,7 @@ from components import features, pixels
 from components.errors import ConfigError, StorageError
 from components.trainer.augmentation.augment import augment
 from components.trainer.augmentation.options import AugmentationOptions, changes_of, mixing_changes
+from components.trainer.batch_size import check_batch_size
 from components.transformed_examples import read_index, read_training_rasters
 
 MEMORY_LIMIT_BYTES = 2 * 2**30  # of the rasters of a split; more are kept in a file and read from there
@@ -174,20 +175,6 @@ def stream_batches(
         .map(tf.autograph.experimental.do_not_convert(prepare), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(2)
     )
-
-
-def check_batch_size(batch_size: int, count: int) -> None:
-    """Checks that a split has images for one batch.
-
-    Raises:
-      ConfigError: if not.
-    """
-    if batch_size > count:
-        raise ConfigError(
-            f"trainer.batch_size={batch_size} is more than the {count:,} images of the train split",
-            expected="at least one whole batch of training images",
-            hint=f"--set trainer.batch_size={max(count // 4, 1)}, or more images",
-        )
 
 
 def training_batches(

@@ -15,7 +15,7 @@ from components.pusher.durable_files import STAGING_PREFIX, storage_errors
 from components.trainer.weights_file import fingerprint_weights, weights_location
 from pipeline.anchors import check_anchors
 from pipeline.config import RunConfig
-from pipeline.run import check_plan
+from pipeline.refusals import check_plan
 from pipeline.sweep.grid import Point
 
 METADATA_FILE = "metadata.sqlite"

@@ -25,7 +25,7 @@ def plan(config_file, tmp_path):
             return SimpleNamespace(
                 fingerprint=fingerprint,
                 label_names=("a", "b"),
-                counts={"eval": eval_images},
+                counts={"train": (500, 500), "eval": eval_images},
                 positive="b",
                 boxes=None,
             )
