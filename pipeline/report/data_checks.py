@@ -57,7 +57,7 @@ MAX_CUE_AUC = 0.65
 def check_data(report: DataReport) -> tuple[Check, ...]:
     """Every check that a report has the findings for; a set without annotated objects has fewer."""
     size = _check_size if report.boxes is None else _check_boxes
-    groups = (size, _check_labels, _check_diversity, _check_what_is_seen, _check_shortcuts, _check_bad)
+    groups = (size, _check_labels, _check_diversity, _check_what_is_seen, _check_shortcuts, _check_bad, _check_refusals)
     return tuple(check for group in groups for check in group(report))
 
 
@@ -306,4 +306,13 @@ def _check_bad(report: DataReport) -> Iterator[Check]:
         wanted="none",
         about="Bad records that are left out, those included whose bytes turned out bad just now.",
         advice="Mend them: their reasons are on the page, and past data.max_quarantined_fraction a run is refused.",
+    )
+
+
+def _check_refusals(report: DataReport) -> Iterator[Check]:
+    yield _none(
+        "run_refusals",
+        len(report.refusals),
+        about="What a run with this config would refuse of this data before it trains.",
+        advice="\n".join(report.refusals),
     )

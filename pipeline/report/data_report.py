@@ -18,6 +18,7 @@ from components.example_gen.quarantine import BadRecord, DropReason, Quarantined
 from components.example_gen.storage import FileReader
 from pipeline.config import RunConfig
 from pipeline.console import RunView
+from pipeline.refusals import find_refusals
 from pipeline.report import data_checks, measures
 from pipeline.report.box_measures import measure_boxes
 from pipeline.report.findings import (
@@ -54,7 +55,7 @@ def gather_data_report(config: RunConfig, view: RunView, *, limit: int | None = 
     """Plans the set as a run would, looks at its images, and judges what it finds.
 
     Args:
-      config: of the run; only `data` and `transform` matter, and of a detector its anchors.
+      config: of the run.
       view: where progress goes.
       limit: look at this many images at most, chosen by a hash of their ids; at all of them if left out.
 
@@ -92,6 +93,7 @@ def gather_data_report(config: RunConfig, view: RunView, *, limit: int | None = 
         left_out=_list_left_out(plan, bad),
         ignored=dict(sorted(plan.inventory.ignored.items())),
         samples=_choose_samples(seen, plan.label_names),
+        refusals=tuple(str(refusal) for refusal in find_refusals(config, plan)),
         boxes=measure_boxes(config, plan),
     )
     return dataclasses.replace(report, checks=data_checks.check_data(report))

@@ -282,7 +282,7 @@ class Check:
       wanted: the limit as a person reads it.
       verdict: whether the value keeps to the limit.
       about: one sentence on what was measured.
-      advice: one sentence on what to do if it warns.
+      advice: what to do if it warns.
     """
 
     name: str
@@ -313,6 +313,7 @@ class DataReport:
       left_out: by kind and reason.
       ignored: files that are no images by their names, by suffix.
       samples: images for the contact sheets, by label.
+      refusals: what a run would say before it trains, and end.
       boxes: what a detector learns from; None for a classifier.
       checks: what follows from all of it.
     """
@@ -332,6 +333,7 @@ class DataReport:
     left_out: tuple[LeftOut, ...]
     ignored: Mapping[str, int]
     samples: Mapping[str, tuple[ImageRef, ...]]
+    refusals: tuple[str, ...]
     boxes: BoxFindings | None = None
     checks: tuple[Check, ...] = ()
 

@@ -145,6 +145,16 @@ def test_check_anchors_that_match_nothing_are_refused_with_others_that_do(boxes)
     assert "of them match; vww data report" in caught.value.hint
 
 
+def test_report_shows_anchors_that_a_run_refuses(boxes, report_of):
+    for n in range(30):
+        boxes.add(n, 1, [10, 10, 3, 3])
+        boxes.add(n, 2, [100, 20, 3, 3])
+    config = boxes.config()
+    with pytest.raises(ConfigError) as refused:
+        check_anchors(config, config.trainer.detector, plan_dataset(config.data))
+    assert str(refused.value) in report_of(config).refusals
+
+
 def test_check_anchors_hairlines_that_no_anchor_fits_are_not_said_to_want_a_larger_input_alone(boxes):
     for n in range(30):
         boxes.add(n, 1, [10, 100, 300, 0.05])

@@ -119,10 +119,15 @@ def test_quarantined_warns_of_any(verdicts, kind):
     assert verdicts(left_out=())["quarantined"] == "fine"
 
 
+@pytest.mark.parametrize(("refusals", "verdict"), [((), "fine"), (("ConfigError: no",), "warn")])
+def test_run_refusals_warns_of_any(verdicts, refusals, verdict):
+    assert verdicts(refusals=refusals)["run_refusals"] == verdict
+
+
 def test_checks_say_what_was_measured_and_what_to_do(sample_report):
     for check in sample_report.checks:
         assert check.about.endswith((".", "?"))
-        assert check.advice.endswith(".")
+        assert check.advice.endswith(".") or check.name == "run_refusals"  # in a run's own words
 
 
 def test_document_names_every_check_with_its_limit(sample_report):

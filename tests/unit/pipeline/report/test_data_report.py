@@ -37,6 +37,16 @@ def test_report_counts_are_those_of_the_plan(sample_report, sample_config):
     )
 
 
+def test_report_says_all_that_a_run_would_refuse_in_the_runs_words(sample_set, config_of, report_of):
+    data = {"annotations": str(sample_set / "instances.json"), "images": str(sample_set / "images")}
+    assert report_of(config_of("gates.on=point", **data)).refusals == ()
+    report = report_of(config_of("gates.on=point", "trainer.batch_size=61", "release.golden_images=60", **data))
+    assert check_of(report, "run_refusals").shown == "2"
+    advice = check_of(report, "run_refusals").advice
+    assert "ConfigError: release.golden_images=60 cannot be chosen from " in advice
+    assert "ConfigError: trainer.batch_size=61 is more than the " in advice
+
+
 def test_report_histograms_hold_every_image_once(sample_report):
     objects = sample_report.objects
     assert total(objects.histogram) + sum(objects.without_object.values()) == 60
