@@ -52,6 +52,7 @@ class DatasetSummary(Options):
       split_digest: order-free SHA-256 sum over every image's id and split.
       licenses: of the images and annotations, as the config states them.
       boxes: of a detector; None where labels are of images.
+      exif_ignored: images that EXIF turns on screens, written as they are stored, since their annotations state sizes.
     """
 
     label_names: tuple[str, ...]
@@ -69,6 +70,7 @@ class DatasetSummary(Options):
     split_digest: str
     licenses: tuple[str, ...]
     boxes: BoxCounts | None = None
+    exif_ignored: int = 0
 
     def write(self, examples_uri: str) -> None:
         """Writes `dataset.json` below an examples artifact."""

@@ -53,6 +53,11 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]  # TFX publishes no type
             quarantined=quarantined,
             dropped=plan.dropped,
         )
+        if summary.exif_ignored:
+            progress.say(
+                f"{summary.exif_ignored:,} images that EXIF turns are taken as stored, as COCO's are; if their boxes"
+                " were drawn on the turned ones, turn the pixels (docs/data.md)"
+            )
         summary.write(examples.uri)
         with gfile.GFile(f"{examples.uri}/{QUARANTINE_FILE}", "w") as file:
             file.write(render_quarantine(quarantined, plan.dropped))
@@ -104,6 +109,7 @@ def _summarize(
         split_digest=f"{written.split_digest:064x}",
         licenses=options.licenses,
         boxes=None if options.boxes is None else _count_written_boxes(plan, written),
+        exif_ignored=written.exif_ignored,
     )
 
 

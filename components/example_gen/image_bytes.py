@@ -12,7 +12,8 @@ bad image ends the run. So every image is judged here, by its bytes and never by
   kept), palettes, WebP, BMP, TIFF, the first frame of a GIF. Transparency is dropped, not composited, as
   TensorFlow and OpenCV do.
 - Where annotations state the size, EXIF orientation is ignored, as in COCO, whose boxes are given in stored pixels.
-  Where nothing states it, an image that EXIF turns becomes a PNG that stands upright.
+  Such images are told apart, since who drew the boxes may have seen them turned. Where nothing states the size, an
+  image that EXIF turns becomes a PNG that stands upright.
 
 Damage inside a baseline scan, which decodes to visible garbage, is not noticed.
 """
@@ -55,6 +56,7 @@ class CheckedImage:
       width: pixels.
       height: pixels.
       reencoded: whether `data` is a PNG in its place.
+      ignores_exif: whether EXIF turns the image on screens, and `data` has its pixels as they are stored.
     """
 
     data: bytes
@@ -62,6 +64,7 @@ class CheckedImage:
     width: int
     height: int
     reencoded: bool
+    ignores_exif: bool = False
 
 
 class BadImage(BadRecord):
@@ -80,14 +83,15 @@ def check_image(data: bytes, *, width: int | None, height: int | None) -> Checke
       BadImage: not an image, cut short, damaged, too large, or of another size than stated.
     """
     stated = None if width is None or height is None else (width, height)
-    if stated is None and (upright := _turn_upright(data)) is not None:
+    is_turned = is_turned_by_exif(data)
+    if stated is None and is_turned and (upright := _turn_upright(data)) is not None:
         return CheckedImage(upright[0], "png", *upright[1], reencoded=True)
     if data.startswith(_JPEG_MAGIC) and (size := _safe_jpeg_size(data, stated)) is not None:
-        return CheckedImage(data, "jpeg", *size, reencoded=False)
+        return CheckedImage(data, "jpeg", *size, reencoded=False, ignores_exif=is_turned)
     if data.startswith(_PNG_MAGIC) and (size := _safe_png_size(data, stated)) is not None:
-        return CheckedImage(data, "png", *size, reencoded=False)
+        return CheckedImage(data, "png", *size, reencoded=False, ignores_exif=is_turned)
     encoded, size = _encode_as_png(data, stated)
-    return CheckedImage(encoded, "png", *size, reencoded=True)
+    return CheckedImage(encoded, "png", *size, reencoded=True, ignores_exif=is_turned)
 
 
 _Size = tuple[int, int]  # width, height
@@ -353,16 +357,35 @@ def _save_png(pixels: "Image.Image") -> bytes:
     return encoded.getvalue()
 
 
-def _turn_upright(data: bytes) -> tuple[bytes, _Size] | None:
-    """The image as a PNG that needs no turning, and its size; None if EXIF does not turn it, or it cannot be read."""
-    from PIL import ExifTags, Image, ImageOps
+def is_turned_by_exif(data: bytes) -> bool:
+    """Whether viewers show the image turned or mirrored; False where that cannot be read."""
+    from PIL import ExifTags, Image
 
-    if not any(word in data for word in (b"Exif", b"eXIf", b"EXIF")):  # as JPEG, PNG and WebP have it
-        return None
+    end = _end_of_exif(data)
+    if all(data.find(word, 0, end) < 0 for word in (b"Exif", b"eXIf", b"EXIF")):  # as JPEG, PNG and WebP have it
+        return False
     try:
         with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
-            if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-                return None
+            return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
+    except Exception:  # noqa: BLE001  # whatever is wrong with it, the checks of its format name it
+        return False
+
+
+def _end_of_exif(data: bytes) -> int:
+    """The offset ahead of which EXIF stands: a JPEG's frame header, since to search its scans takes longer than all
+    other checks; elsewhere the end.
+    """
+    at = _skip_plain_segments(data, 2) if data.startswith(_JPEG_MAGIC) else len(data)
+    is_frame = at + 1 < len(data) and data[at] == 0xFF and data[at + 1] in _SOF_HUFFMAN | _SOF_OTHER
+    return at if is_frame else len(data)
+
+
+def _turn_upright(data: bytes) -> tuple[bytes, _Size] | None:
+    """An image that EXIF turns as a PNG that needs no turning, and its size; None if it cannot be read."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
             _check_size(image.size, None)
             pixels = _to_8_bit(ImageOps.exif_transpose(image))
     except BadImage:

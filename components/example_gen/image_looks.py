@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from components.example_gen.image_bytes import PILLOW_FORMATS
+from components.example_gen.image_bytes import PILLOW_FORMATS, is_turned_by_exif
 from components.example_gen.quarantine import BadRecord
 from components.example_gen.storage import FileReader
 
@@ -22,6 +22,7 @@ class ImageLook:
       width, height: pixels, as stored.
       brightness: mean luma, 0...1.
       contrast: standard deviation of the luma, 0...0.5.
+      is_turned: whether EXIF turns it on screens.
       hash: 64 bits that hardly change when an image is scaled, compressed or brightened (ImageHash's phash).
     """
 
@@ -29,6 +30,7 @@ class ImageLook:
     height: int
     brightness: float
     contrast: float
+    is_turned: bool
     hash: int
 
 
@@ -80,5 +82,6 @@ def look_at(data: bytes) -> ImageLook | None:
         height=height,
         brightness=float(luma.mean()),
         contrast=float(luma.std()),
+        is_turned=is_turned_by_exif(data),
         hash=int.from_bytes(np.packbits(bits).tobytes(), "big"),
     )

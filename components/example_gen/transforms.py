@@ -13,7 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from pydantic import TypeAdapter
 
 from components import progress
-from components.example_gen.image_bytes import check_image
+from components.example_gen.image_bytes import CheckedImage, check_image
 from components.example_gen.labeling import RuleParameters, find_label_givers
 from components.example_gen.plan import LabeledImage
 from components.example_gen.quarantine import BadRecord, Quarantined
@@ -34,6 +34,7 @@ class ShardSummary:
       reencoded: images that TensorFlow could not have decoded as they were.
       quarantined: images that were left out, and why.
       split_digest: sum, modulo 2**256, of the SHA-256 of every image's id with its split.
+      exif_ignored: images that EXIF turns, written as they are stored.
     """
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -41,6 +42,7 @@ class ShardSummary:
     reencoded: int = 0
     quarantined: tuple[Quarantined, ...] = ()
     split_digest: int = 0
+    exif_ignored: int = 0
 
     def __add__(self, other: "ShardSummary") -> "ShardSummary":
         splits = sorted({*self.counts, *other.counts})
@@ -50,6 +52,7 @@ class ShardSummary:
             reencoded=self.reencoded + other.reencoded,
             quarantined=self.quarantined + other.quarantined,
             split_digest=(self.split_digest + other.split_digest) % _DIGEST_MODULUS,
+            exif_ignored=self.exif_ignored + other.exif_ignored,
         )
 
 
@@ -134,19 +137,20 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
         temporary = f"{self._directory}/{shard.split}-{shard.index:05d}.tmp"
         counts: Counter[str] = Counter()
         quarantined: list[Quarantined] = []
-        digest = reencoded = split_digest = 0
+        digest = reencoded = split_digest = exif_ignored = 0
         with _create(temporary) as file:
             writer = TFRecordFile(file)
             for image in shard.images:
                 self._counter.add(self._total)
                 try:
-                    example, was_reencoded = self._encode(image)
+                    example, checked = self._encode(image)
                 except BadRecord as bad:
                     quarantined.append(Quarantined("image", image.record.source_id, bad.reason, bad.detail))
                     continue
                 writer.write(example)
                 counts[self._label_names[image.label]] += 1
-                reencoded += was_reencoded
+                reencoded += checked.reencoded
+                exif_ignored += checked.ignores_exif
                 digest += _digest(shard.split, example)
                 split_digest += _split_digest(shard.split, image.record.source_id)
         _make_folder(path.rpartition("/")[0])
@@ -157,9 +161,10 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
             reencoded,
             tuple(quarantined),
             split_digest % _DIGEST_MODULUS,
+            exif_ignored,
         )
 
-    def _encode(self, image: LabeledImage) -> tuple[tuple[bytes, bytes, bytes], bool]:
+    def _encode(self, image: LabeledImage) -> tuple[tuple[bytes, bytes, bytes], CheckedImage]:
         record = image.record
         checked = check_image(self._reader.read_image(image.path), width=record.width, height=record.height)
         example = encode_example(
@@ -171,7 +176,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]  # Beam publishes no types
             category_labels=self._category_labels,
             label_givers=find_label_givers(record, image.label, self._category_labels, self._rule),
         )
-        return example, checked.reencoded
+        return example, checked
 
 
 def _digest(split: str, example: tuple[bytes, bytes, bytes]) -> int:

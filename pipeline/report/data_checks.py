@@ -292,6 +292,15 @@ def _check_shortcut(found: CueFindings) -> Check:
 
 
 def _check_bad(report: DataReport) -> Iterator[Check]:
+    if report.source.format == "coco":
+        yield _none(
+            "exif_ignored",
+            report.exif_ignored,
+            about="Images that EXIF turns on screens; with annotations that state sizes, pixels are taken as stored.",
+            advice="Look whether the objects are where the annotations have them. If not, those are of the turned"
+            " images: turn the pixels (mogrify -auto-orient). If they are, only take the tag off (exiftool"
+            " -Orientation= -n).",
+        )
     bad = {Kind.QUARANTINED_IMAGE: 0, Kind.QUARANTINED_ANNOTATION: 0}
     for group in report.left_out:
         if group.kind in bad:

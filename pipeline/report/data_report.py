@@ -89,6 +89,7 @@ def gather_data_report(config: RunConfig, view: RunView, *, limit: int | None = 
         ),
         cues=_measure_cues(seen, plan.label_names),
         shape=_count_misfits([look for _, look in seen], config.transform.side),
+        exif_ignored=sum(look.is_turned for image, look in seen if image.record.width is not None),
         near_duplicates=_find_look_alikes(seen, plan.label_names),
         left_out=_list_left_out(plan, bad),
         ignored=dict(sorted(plan.inventory.ignored.items())),

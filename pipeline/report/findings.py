@@ -309,6 +309,8 @@ class DataReport:
         where a detector learns the objects themselves.
       cues: brightness and the like; empty where no image could be decoded.
       shape: images that do not fit the model's input.
+      exif_ignored: of the images that were looked at, those that EXIF turns and that are taken as stored, since their
+        annotations state sizes.
       near_duplicates: images that look the same.
       left_out: by kind and reason.
       ignored: files that are no images by their names, by suffix.
@@ -329,6 +331,7 @@ class DataReport:
     sensitivity: Sensitivity | None
     cues: tuple[CueFindings, ...]
     shape: Shape
+    exif_ignored: int
     near_duplicates: NearDuplicates
     left_out: tuple[LeftOut, ...]
     ignored: Mapping[str, int]

@@ -459,14 +459,28 @@ def test_check_image_without_a_stated_size_stands_as_exif_says(image_format, ori
     assert not Image.open(io.BytesIO(checked.data)).getexif()
 
 
-def test_check_image_with_a_stated_size_stays_as_it_is_stored():
-    data = turned("JPEG", 6)
-    assert check_image(data, width=WIDTH, height=HEIGHT).data == data
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [2, 3, 6])
+def test_check_image_with_a_stated_size_stays_as_it_is_stored_and_says_so(image_format, orientation):
+    data = turned(image_format, orientation)
+    checked = check_image(data, width=WIDTH, height=HEIGHT)
+    assert checked.ignores_exif
+    stored = Image.open(io.BytesIO(data)).convert("RGB")
+    assert Image.open(io.BytesIO(checked.data)).convert("RGB").tobytes() == stored.tobytes()
+    assert checked.data == data or image_format == "WEBP"
 
 
-def test_check_image_that_exif_does_not_turn_stays_as_it_is():
-    data = turned("JPEG", 1)
-    assert check_image(data, width=None, height=None).data == data
+@pytest.mark.parametrize("stated", [None, (WIDTH, HEIGHT)])
+def test_check_image_that_exif_does_not_turn_stays_as_it_is(stated):
+    width, height = stated or (None, None)
+    for data in (turned("JPEG", 1), encode(RGB, "JPEG", comment="Exif")):
+        checked = check_image(data, width=width, height=height)
+        assert (checked.data, checked.ignores_exif) == (data, False)
+
+
+def test_check_image_turned_behind_padding_is_noticed():
+    data = turned("JPEG", 3)
+    assert check_image(data[:2] + b"\xff\xff" + data[2:], width=WIDTH, height=HEIGHT).ignores_exif
 
 
 def test_check_image_broken_exif_is_named_by_what_else_is_wrong():

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from google.cloud.storage import Client
-from PIL import Image
+from PIL import ExifTags, Image
 
 from components import features, progress
 from components.example_gen.image_records import Annotation, ImageRecord, pack_annotations
@@ -27,20 +27,25 @@ from components.example_gen.transforms import ShardSummary, WriteExamples, read_
 LABEL_NAMES = ("not-person", "person")
 COUNT = 30
 BROKEN = {3: b"no image", 8: b""}  # image 11 is missing, image 14 has another size
+TURNED = (6, 9)
 IN_MEMORY = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
 TWO_PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """Thirty small images in both splits: JPEG, PNG, and BMP, which must be re-encoded; four of them bad."""
+    """Thirty small images in both splits: JPEG, PNG, and BMP, which must be re-encoded; four are bad, two turned."""
+    half_turn = Image.Exif()
+    half_turn[ExifTags.Base.Orientation] = 3
     folder = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(0)
     labeled = []
     for n in range(COUNT):
         path = folder / f"{n}.img"
         pixels = random.integers(0, 256, (20, 30 + n, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(path, ("JPEG", "PNG", "BMP")[n % 3])
+        Image.fromarray(pixels).save(
+            path, ("JPEG", "PNG", "BMP")[n % 3], **({"exif": half_turn} if n in TURNED else {})
+        )
         if n in BROKEN:
             path.write_bytes(BROKEN[n])
         width = 31 if n == 14 else 30 + n
@@ -107,6 +112,7 @@ def test_write_examples_counts_what_it_wrote(written, images):
         expected = sum(i.split == split and i.label == label and i.record.id not in bad for i in images)
         assert summary.counts.get(split, {}).get(LABEL_NAMES[label], 0) == expected
     assert summary.reencoded == sum(n % 3 == 2 and n not in bad for n in range(COUNT))
+    assert summary.exif_ignored == len(TURNED)
 
 
 def test_write_examples_quarantines_each_bad_image_with_its_reason(written):
@@ -201,6 +207,7 @@ def test_write_examples_on_another_runner_writes_the_same(written, images, tmp_p
         arguments = through_job_service(request.getfixturevalue("job_service"))
     other = write(images, tmp_path / "examples", arguments)
     assert (other.digest, other.counts, other.reencoded) == (summary.digest, summary.counts, summary.reencoded)
+    assert other.exif_ignored == summary.exif_ignored
     assert sorted(other.quarantined) == sorted(summary.quarantined)
     assert records(tmp_path / "examples") == records(folder)
 

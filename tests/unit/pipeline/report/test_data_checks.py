@@ -124,6 +124,11 @@ def test_run_refusals_warns_of_any(verdicts, refusals, verdict):
     assert verdicts(refusals=refusals)["run_refusals"] == verdict
 
 
+@pytest.mark.parametrize(("count", "verdict"), [(0, "fine"), (1, "warn")])
+def test_exif_ignored_warns_of_any(verdicts, count, verdict):
+    assert verdicts(exif_ignored=count)["exif_ignored"] == verdict
+
+
 def test_checks_say_what_was_measured_and_what_to_do(sample_report):
     for check in sample_report.checks:
         assert check.about.endswith((".", "?"))

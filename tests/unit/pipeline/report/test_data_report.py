@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from PIL import ExifTags, Image
 
 from components.example_gen.labeling import LABEL_RULES
 from components.example_gen.plan import plan_dataset
@@ -298,6 +299,23 @@ def test_report_size_that_annotations_misstate_is_listed(sample_set, config_of, 
     report = report_of(config_of(annotations=str(path), images=str(sample_set / "images")))
     (group,) = report.left_out
     assert (group.reason, group.from_bytes, group.first[0].id) == ("size_mismatch", True, str(tree["images"][0]["id"]))
+
+
+def test_report_images_that_exif_turns_warn_where_annotations_state_sizes(
+    sample_set, config_of, folders, folder_config, report_of, tmp_path
+):
+    shutil.copytree(sample_set, tmp_path / "set")
+    half_turn = Image.Exif()
+    half_turn[ExifTags.Base.Orientation] = 3
+    for path in sorted((tmp_path / "set/images").iterdir())[:2]:
+        Image.open(path).save(path, exif=half_turn)
+    report = report_of(config_of(annotations=str(tmp_path / "set/instances.json"), images=str(tmp_path / "set/images")))
+    assert report.exif_ignored == 2
+    assert "mogrify -auto-orient" in check_of(report, "exif_ignored").advice
+    for label in ("cat", "dog"):
+        folders.fill(label, 12)
+        folders.draw(ord(label[0])).save(folders.root / label / "turned.jpg", exif=half_turn)
+    assert "exif_ignored" not in {check.name for check in report_of(folder_config()).checks}
 
 
 def test_report_of_images_that_are_all_bad_has_no_cues(folders, folder_config, report_of):
