@@ -85,13 +85,15 @@ def submit(
     """Start a pipeline on Kubeflow Pipelines or Vertex AI, and print the run's URL."""
     run_labels = parse_labels(target, labels or ())
     if pipeline_root is not None:
-        check_pipeline_root(pipeline_root, target)
+        check_pipeline_root(pipeline_root, target, "received --pipeline-root")
 
     @cache
     def connect() -> "KubeflowRuns | VertexRuns":
         return _vertex(project, region) if target == "vertex" else _kubeflow(host, token_file, ca_cert, namespace)
 
     with _packaged(source, overrides or (), target, connect) as package:
+        if pipeline_root is None and package.pipeline_root is not None:
+            check_pipeline_root(package.pipeline_root, target, f"{source}: defaultPipelineRoot is")
         submission = Submission(
             name=name or f"{package.name} {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             experiment=experiment or package.name,

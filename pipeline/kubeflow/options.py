@@ -1,6 +1,7 @@
 """Settings of a run on Kubeflow Pipelines or Vertex AI: the config section `kubeflow`."""
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -27,7 +28,22 @@ GPU_STEPS: tuple[StepName, ...] = ("Trainer", "Tuner")
 _SECRET_WORDS = frozenset({"APIKEY", "CREDENTIAL", "CREDENTIALS", "KEY", "PASSWD", "PASSWORD", "SECRET", "TOKEN"})
 # How private keys, and the tokens of Amazon, GitHub, Google and OpenID begin.
 _SECRET_VALUE = re.compile(r"-----BEGIN |AKIA[0-9A-Z]{16}|gh[pousr]_|ya29\.|eyJ[A-Za-z0-9_-]+\.")
-_SCHEMES = ("gs://", "minio://", "s3://")
+# How buckets may be named: https://cloud.google.com/storage/docs/buckets#naming, and Amazon's, which MinIO follows.
+_BUCKETS = {"gs": r"[a-z0-9][a-z0-9._-]*", "minio": r"[a-z0-9][a-z0-9.-]*", "s3": r"[a-z0-9][a-z0-9.-]*"}
+# Where each target can keep artifacts.
+ROOT_SCHEMES: dict[Target, tuple[str, ...]] = {"kubeflow": ("gs", "minio", "s3"), "vertex": ("gs",)}
+
+
+def is_bucket_address(address: str, schemes: Collection[str]) -> bool:
+    """Whether an address names a bucket of one of the schemes, and below it no `.`, `..` or nothing."""
+    scheme, _, place = address.partition("://")
+    bucket, *folders = place.rstrip("/").split("/")
+    return (
+        scheme in schemes
+        and re.fullmatch(_BUCKETS[scheme], bucket) is not None
+        and {"", ".", ".."}.isdisjoint(folders)
+        and place.isprintable()
+    )
 
 
 def _check_mount_path(path: str) -> str:
@@ -203,7 +219,7 @@ class KubeflowOptions(Options):
     @field_validator("pipeline_root")
     @classmethod
     def _check_root(cls, root: str) -> str:
-        if not any(root.startswith(scheme) and len(root) > len(scheme) for scheme in _SCHEMES):
+        if not is_bucket_address(root, ROOT_SCHEMES["kubeflow"]):
             raise ValueError(
                 f"received {root!r}, which the steps, on machines of their own, could not share; expected a bucket: "
                 "gs://BUCKET/PATH, and on a cluster's own Kubeflow also minio://BUCKET/PATH or s3://BUCKET/PATH"

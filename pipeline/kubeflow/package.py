@@ -5,7 +5,7 @@ Whether it holds together is for `pipeline.kubeflow.invariants` to say, which ha
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,15 @@ from components.errors import ConfigError
 from pipeline.kubeflow.options import Target
 
 _PLATFORMS = "platforms"
+# What is read of a file before all of it is checked: mappings below each other, `*` for every key that is there.
+_SPEC_SHAPE: dict[str, Any] = {
+    "pipelineInfo": {},
+    "root": {"dag": {"tasks": {}}, "inputDefinitions": {"parameters": {"*": {}}}},
+    "deploymentSpec": {"executors": {"*": {}}},
+}
+_PLATFORM_SHAPE: dict[str, Any] = {
+    _PLATFORMS: {"kubernetes": {"deploymentSpec": {"executors": {"*": {"podMetadata": {"labels": {}}}}}}}
+}
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 _KUBERNETES_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _KUBERNETES_LABEL = re.compile(rf"([a-z0-9][-a-z0-9.]{{0,252}}/)?{_KUBERNETES_NAME}=({_KUBERNETES_NAME})?")
@@ -48,8 +57,9 @@ class Package:
 
     @property
     def pipeline_root(self) -> str | None:
-        """That it was compiled with."""
-        return self.spec.get("defaultPipelineRoot")
+        """That it was compiled with; None leaves it to the cluster."""
+        root = self.spec.get("defaultPipelineRoot")
+        return str(root) if root else None
 
     @property
     def step_count(self) -> int:
@@ -95,13 +105,23 @@ def read_package(path: Path, target: Target) -> Package:
             f"{path} was compiled for {found}, and is to be submitted to {target}",
             hint=f"vww compile CONFIG --target {target} -o FILE, or vww submit --target {found}",
         )
-    return Package(
-        path=path,
-        target=target,
-        text=text,
-        spec=first.get("pipelineSpec", first),
-        platform=documents[1] if len(documents) > 1 else {},
-    )
+    spec, platform = first.get("pipelineSpec", first), documents[1] if len(documents) > 1 else {}
+    _check_shape(spec, _SPEC_SHAPE, str(path), "pipelineSpec" if target == "vertex" else "")
+    _check_shape(platform, _PLATFORM_SHAPE, f"{path}, second document")
+    return Package(path=path, target=target, text=text, spec=spec, platform=platform)
+
+
+def _check_shape(tree: Any, shape: Mapping[str, Any], where: str, place: str = "") -> None:
+    """Raises ConfigError naming the first place that is to hold a mapping, and holds something else."""
+    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
+        raise ConfigError(
+            f"{where}: {place or 'it'} holds " + ("nothing" if tree is None else f"{tree!r:.40}"),
+            expected="names, each with what belongs to it",
+            hint="compile it again with vww compile, rather than edit it by hand",
+        )
+    for key, below in shape.items():
+        for each in tree if key == "*" else tree.keys() & {key}:
+            _check_shape(tree[each], below, where, f"{place}.{each}" if place else each)
 
 
 def _no_pipeline(path: Path) -> ConfigError:
@@ -126,7 +146,7 @@ def parse_parameters(package: Package, assignments: Sequence[str]) -> dict[str, 
                 f"received --set-parameter {assignment}",
                 expected=f"NAME=VALUE, NAME one of {', '.join(sorted(declared)) or '(this pipeline has none)'}",
             )
-        values[name] = _parse_value(name, text, declared[name].get("parameterType"))
+        values[name] = _parse_value(name, text, str(declared[name].get("parameterType")))
     unset = [
         name
         for name, each in declared.items()
@@ -139,10 +159,10 @@ def parse_parameters(package: Package, assignments: Sequence[str]) -> dict[str, 
     return values
 
 
-def _parse_value(name: str, text: str, kind: str | None) -> Any:
+def _parse_value(name: str, text: str, kind: str) -> Any:
     if kind == "STRING":
         return text
-    wanted: dict[str | None, tuple[type, ...]] = {
+    wanted: dict[str, tuple[type, ...]] = {
         "NUMBER_INTEGER": (int,),
         "NUMBER_DOUBLE": (int, float),
         "BOOLEAN": (bool,),

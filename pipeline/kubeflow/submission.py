@@ -1,13 +1,10 @@
 """What a person says about one run when they submit it."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from components.errors import ConfigError
-from pipeline.kubeflow.options import Target
-
-_ROOTS: dict[Target, str] = {"kubeflow": r"(gs|s3|minio)://[^/]+(/.*)?", "vertex": r"gs://[^/]+(/.*)?"}
+from pipeline.kubeflow.options import ROOT_SCHEMES, Target, is_bucket_address
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,20 @@ class Submission:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def check_pipeline_root(root: str, target: Target) -> None:
-    """Raises ConfigError if a pipeline root is a path of this machine, or no bucket that the target knows."""
-    if re.fullmatch(_ROOTS[target], root) is None:
+def check_pipeline_root(root: str, target: Target, received: str) -> None:
+    """Refuses a pipeline root that is a path of this machine, or in no bucket that the target knows.
+
+    Args:
+      root: of a run.
+      target: that the run is for.
+      received: who named it, for the error, such as `received --pipeline-root`.
+
+    Raises:
+      ConfigError: in these cases.
+    """
+    if not is_bucket_address(root, ROOT_SCHEMES[target]):
         raise ConfigError(
-            f"received --pipeline-root {root}",
+            f"{received} {root}",
             expected="gs://BUCKET/PREFIX" + (", s3://… or minio://…" if target == "kubeflow" else ""),
             hint="every step runs in a pod of its own, where no path of this machine exists",
         )

@@ -384,6 +384,46 @@ def test_submit_refuses_what_it_cannot_send_before_it_asks_anybody(vww, package,
     assert message in answer.err
 
 
+@pytest.mark.parametrize("root", ["/tmp/x", "gs://a bucket/x", 4])
+def test_submit_refuses_a_root_of_the_file_that_no_pod_reaches_unless_another_is_given(vww, server, package, root):
+    package.write_text(yaml.safe_dump(spec_with(defaultPipelineRoot=root)))
+    answer = vww("submit", package, "--host", server.host)
+    assert answer.code == 2
+    assert f"tiny.yaml: defaultPipelineRoot is {root}" in answer.err
+    assert not server.received
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"root": 4}, "root holds 4"),
+        ({"root": [1]}, "root holds [1]"),
+        ({"root": {"dag": {"tasks": None}}}, "root.dag.tasks holds nothing"),
+        ({"root": {"inputDefinitions": {"parameters": None}}}, "root.inputDefinitions.parameters holds nothing"),
+        ({"root": {"inputDefinitions": {"parameters": {"a": None}}}}, "parameters.a holds nothing"),
+        ({"root": {"dag": {"tasks": {1: {}}}}}, "root.dag.tasks holds {1: {}}"),
+        ({"deploymentSpec": {"executors": [1]}}, "deploymentSpec.executors holds [1]"),
+        ({"pipelineInfo": "tiny"}, "pipelineInfo holds 'tiny'"),
+    ],
+)
+def test_submit_names_the_place_where_a_file_holds_no_mapping(vww, package, change, message):
+    package.write_text(yaml.safe_dump(spec_with(**change)))
+    answer = vww("submit", package, "--host", "http://127.0.0.1:1")
+    assert answer.code == 2
+    assert f"{package}: " in answer.err
+    assert message in answer.err
+
+
+def test_submit_names_the_place_in_a_second_document_and_in_a_job(vww, package, tmp_path):
+    package.write_text(yaml.safe_dump_all([pipeline_spec(), {"platforms": {"kubernetes": [1]}}]))
+    answer = vww("submit", package, "--host", "http://127.0.0.1:1")
+    assert (answer.code, "second document: platforms.kubernetes holds [1]" in answer.err) == (2, True)
+    job = tmp_path / "job.json"
+    job.write_text('{"pipelineSpec": 4}')
+    answer = vww("submit", job, "--target", "vertex")
+    assert (answer.code, "job.json: pipelineSpec holds 4" in answer.err) == (2, True)
+
+
 @pytest.mark.parametrize("text", ["pipelineInfo: {", "- pipelineInfo: 1", "pipelineInfo: 1\n---\n2"])
 def test_submit_refuses_a_file_that_is_no_compiled_pipeline(vww, package, text):
     package.write_text(text)

@@ -24,9 +24,10 @@ from pipeline.kubeflow.emulator.metadata import RecordedArtifacts
 from pipeline.kubeflow.emulator.pod import pod_of
 from pipeline.kubeflow.emulator.processes import Ended, FreshProcesses, Processes, WarmProcesses
 from pipeline.kubeflow.emulator.records import Emulation, StepRecord
-from pipeline.kubeflow.emulator.store import ObjectStore, split_uri
+from pipeline.kubeflow.emulator.store import ObjectStore
 from pipeline.kubeflow.invariants import CheckedSpec, check_spec
 from pipeline.kubeflow.run_status import PUSHER
+from pipeline.kubeflow.submission import check_pipeline_root
 
 _DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"  # of a plain installation of Kubeflow Pipelines
 _LINES_OF_LOG = 3
@@ -60,6 +61,9 @@ def emulate(
     spec = check_spec(text, where)
     _check_covered(spec, where)
     _check_mounts(spec)
+    check_pipeline_root(
+        spec.pipeline.default_pipeline_root or _DEFAULT_ROOT, "kubeflow", f"{where}: defaultPipelineRoot is"
+    )
     values = root_parameters(spec.pipeline, parameters)
     run = _Run(spec, values, root, view)
     with _started(processes, run.folder) as started:
@@ -140,7 +144,6 @@ def _run_facts(spec: CheckedSpec) -> RunFacts:
     run_id, name = str(uuid.uuid4()), spec.pipeline.pipeline_info.name
     created_utc = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     root = (spec.pipeline.default_pipeline_root or _DEFAULT_ROOT).rstrip("/")
-    split_uri(root)
     return RunFacts(
         run_id=run_id,
         name=f"{name}-{run_id[:5]}",

@@ -42,14 +42,29 @@ def test_step_is_the_same_after_the_config_went_through_a_file():
     assert again.kubeflow.step("Trainer") == config.kubeflow.step("Trainer")
 
 
-@pytest.mark.parametrize("root", ["runs/demo", "/data/root", "file:///data", "gs://", "https://bucket/x"])
+@pytest.mark.parametrize(
+    "root",
+    [
+        *("runs/demo", "/data/root", "file:///data", "https://bucket/x"),
+        *(
+            "gs://",
+            "gs:///x",
+            "gs://a bucket/x",
+            "gs://B/x",
+            "s3://a_bucket/x",
+            "gs://b/../x",
+            "gs://b/./x",
+            "gs://b//x",
+        ),
+    ],
+)
 def test_pipeline_root_that_steps_cannot_share_is_refused(root):
     said = refusal(f"kubeflow.pipeline_root={root}")
     assert said.startswith(f"kubeflow.pipeline_root: received '{root}', which the steps")
     assert "gs://BUCKET/PATH" in said
 
 
-@pytest.mark.parametrize("root", ["gs://b/root", "minio://mlpipeline/vww", "s3://b/root/"])
+@pytest.mark.parametrize("root", ["gs://b/root", "minio://mlpipeline/vww", "s3://b/root/", "gs://a_bucket"])
 def test_pipeline_root_in_a_bucket_is_taken(root):
     assert read(f"kubeflow.pipeline_root={root}").kubeflow.pipeline_root == root.rstrip("/")
 

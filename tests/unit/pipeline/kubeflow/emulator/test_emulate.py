@@ -330,7 +330,7 @@ def local_root(spec):
         (wrong_version, "schemaVersion is '2.0.0'"),
         (condition, "the task Take runs on a condition or in a loop, which is not emulated"),
         (output_parameter, "the task Make puts out a parameter, which is not emulated"),
-        (local_root, "a step cannot reach artifacts at '/data/artifacts'"),
+        (local_root, "the pipeline: defaultPipelineRoot is /data/artifacts"),
     ],
 )
 def test_pipeline_that_cannot_be_run_is_refused_before_anything_runs(run, tmp_path, edit, message):
