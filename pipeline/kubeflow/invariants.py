@@ -1,6 +1,7 @@
 """What a compiled pipeline has to be for its target to run it; the SDKs check little of it."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,12 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.errors import ConfigError
+from pipeline.kubeflow.containers import find_executor_problems
+from pipeline.kubeflow.wiring import Problem, find_default_problems, find_task_problems
 
 SCHEMA_VERSION = "2.1.0"  # the only one that the API server of KFP takes
+# What TFX and KFP take; it is a part of the artifacts' addresses.
+_NAME = re.compile(r"[a-z0-9][-a-z0-9]{0,127}")
 _HINT = "compile it again with vww compile, rather than edit it by hand"
 
 
@@ -50,12 +55,14 @@ def check_spec(text: str, where: str = "the pipeline") -> CheckedSpec:
         raise _refusal(where, f"schemaVersion is {pipeline.schema_version!r}", SCHEMA_VERSION)
     if not pipeline.pipeline_info.name or not pipeline.root.dag.tasks:
         raise _refusal(where, "it has no name or no tasks", "pipelineInfo.name and root.dag.tasks")
+    if _NAME.fullmatch(pipeline.pipeline_info.name) is None:
+        raise _refusal(where, f"its name is {pipeline.pipeline_info.name!r}", "up to 128 of a-z, 0-9 and '-'")
     deployment = _parse(
         json_format.MessageToDict(pipeline.deployment_spec),
         pipeline_spec_pb2.PipelineDeploymentConfig(),
         f"{where}: deploymentSpec",
     )
-    for problem, expected in (*_find_task_problems(pipeline), *_find_executor_problems(pipeline, deployment)):
+    for problem, expected in _find_problems(pipeline, deployment):
         raise _refusal(where, problem, expected)
     return CheckedSpec(pipeline, deployment, _pods(documents[1:], deployment, where), job)
 
@@ -73,83 +80,20 @@ def _documents(text: str, where: str) -> list[dict[str, Any]]:
 
 
 def _parse(tree: Any, message: Any, where: str) -> Any:
+    if not isinstance(tree, dict):
+        raise _refusal(where, f"it holds {tree!r:.40}", "names, each with what belongs to it")
     try:
         return json_format.ParseDict(tree, message)
-    except json_format.ParseError as error:
+    except (json_format.ParseError, TypeError) as error:  # the last of a key that is no text
         raise _refusal(where, str(error).splitlines()[0], "only fields that KFP's schema knows") from error
 
 
-def _find_task_problems(pipeline: Any) -> Iterator[tuple[str, str]]:
-    """Every task has a component, and what it takes is there; what is wrong, and what was expected."""
-    tasks, known = pipeline.root.dag.tasks, ", ".join(sorted(pipeline.root.dag.tasks))
-    parameters = pipeline.root.input_definitions.parameters
-    for name, task in sorted(tasks.items()):
-        component = pipeline.components[task.component_ref.name] if _has_component(pipeline, task) else None
-        if component is None:
-            yield f"task {name} refers to the component {task.component_ref.name!r}, which is not there", "one of it"
-            continue
-        for upstream in sorted({*task.dependent_tasks, *_producers(task)}):
-            if upstream not in tasks:
-                yield f"task {name} waits for the task {upstream!r}, which is not there", f"one of {known}"
-        for key, source in sorted(task.inputs.artifacts.items()):
-            output = source.task_output_artifact
-            if output.producer_task in tasks and output.output_artifact_key not in _outputs(pipeline, output):
-                yield (
-                    f"task {name}: {output.producer_task} has no output {output.output_artifact_key!r}",
-                    f"{key} of it",
-                )
-        for key, source in sorted(task.inputs.parameters.items()):
-            if source.component_input_parameter and source.component_input_parameter not in parameters:
-                wanted = source.component_input_parameter
-                yield (
-                    f"task {name} takes the parameter {wanted!r}, which is not there",
-                    f"{key} from a known one",
-                )
-    circle = _circle(tasks)
-    if circle:
-        yield f"the tasks {', '.join(circle)} wait for each other", "an order in which they can run"
-
-
-def _has_component(pipeline: Any, task: Any) -> bool:
-    return task.component_ref.name in pipeline.components
-
-
-def _producers(task: Any) -> Iterator[str]:
-    for source in task.inputs.artifacts.values():
-        yield source.task_output_artifact.producer_task
-    for source in task.inputs.parameters.values():
-        if source.HasField("task_output_parameter"):
-            yield source.task_output_parameter.producer_task
-
-
-def _outputs(pipeline: Any, output: Any) -> Any:
-    producer = pipeline.root.dag.tasks[output.producer_task]
-    return pipeline.components[producer.component_ref.name].output_definitions.artifacts
-
-
-def _circle(tasks: Any) -> list[str]:
-    """The tasks that no order reaches; none where all can run."""
-    waiting = {name: {*task.dependent_tasks, *_producers(task)} & set(tasks) for name, task in tasks.items()}
-    while ready := {name for name, upstream in waiting.items() if not upstream}:
-        waiting = {name: upstream - ready for name, upstream in waiting.items() if name not in ready}
-    return sorted(waiting)
-
-
-def _find_executor_problems(pipeline: Any, deployment: Any) -> Iterator[tuple[str, str]]:
-    """Every component is a container with an image, or an importer; KFP runs no other."""
+def _find_problems(pipeline: Any, deployment: Any) -> Iterator[Problem]:
+    yield from find_default_problems(pipeline.root.input_definitions.parameters, "the run")
     for name, component in sorted(pipeline.components.items()):
-        if component.executor_label not in deployment.executors:
-            yield f"component {name} has no executor {component.executor_label!r}", "one in deploymentSpec.executors"
-            continue
-        executor = deployment.executors[component.executor_label]
-        kind = executor.WhichOneof("spec")
-        if kind not in {"container", "importer"}:
-            yield (
-                f"{component.executor_label} is a {kind}, which Kubeflow Pipelines cannot run",
-                "a container",
-            )
-        if kind == "container" and not executor.container.image:
-            yield f"{component.executor_label} has no image", "the name of a container image"
+        yield from find_default_problems(component.input_definitions.parameters, f"the component {name}")
+    yield from find_task_problems(pipeline)
+    yield from find_executor_problems(pipeline.components, deployment.executors)
 
 
 def _pods(documents: list[dict[str, Any]], deployment: Any, where: str) -> dict[str, Any]:

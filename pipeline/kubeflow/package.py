@@ -19,7 +19,7 @@ _PLATFORMS = "platforms"
 # What is read of a file before all of it is checked: mappings below each other, `*` for every key that is there.
 _SPEC_SHAPE: dict[str, Any] = {
     "pipelineInfo": {},
-    "root": {"dag": {"tasks": {}}, "inputDefinitions": {"parameters": {"*": {}}}},
+    "root": {"dag": {"tasks": {"*": {}}}, "inputDefinitions": {"parameters": {"*": {}}}},
     "deploymentSpec": {"executors": {"*": {}}},
 }
 _PLATFORM_SHAPE: dict[str, Any] = {

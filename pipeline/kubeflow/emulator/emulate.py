@@ -28,6 +28,7 @@ from pipeline.kubeflow.emulator.store import ObjectStore
 from pipeline.kubeflow.invariants import CheckedSpec, check_spec
 from pipeline.kubeflow.run_status import PUSHER
 from pipeline.kubeflow.submission import check_pipeline_root
+from pipeline.kubeflow.wiring import producers
 
 _DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"  # of a plain installation of Kubeflow Pipelines
 _LINES_OF_LOG = 3
@@ -60,10 +61,10 @@ def emulate(
     """
     spec = check_spec(text, where)
     _check_covered(spec, where)
-    _check_mounts(spec)
     check_pipeline_root(
         spec.pipeline.default_pipeline_root or _DEFAULT_ROOT, "kubeflow", f"{where}: defaultPipelineRoot is"
     )
+    _check_mounts(spec)
     values = root_parameters(spec.pipeline, parameters)
     run = _Run(spec, values, root, view)
     with _started(processes, run.folder) as started:
@@ -187,17 +188,12 @@ def _not_covered(where: str, task: str, what: str) -> ConfigError:
 
 def _in_order(tasks: Mapping[str, Any]) -> list[str]:
     """Names of the tasks, each after those that it waits for; `check_spec` has found no circle."""
-    waiting = {name: {*task.dependent_tasks, *_producers(task)} for name, task in sorted(tasks.items())}
+    waiting = {name: {*task.dependent_tasks, *producers(task)} for name, task in sorted(tasks.items())}
     order: list[str] = []
     while waiting:
         order.append(next(name for name, upstream in waiting.items() if upstream <= {*order}))
         del waiting[order[-1]]
     return order
-
-
-def _producers(task: Any) -> Iterator[str]:
-    for source in task.inputs.artifacts.values():
-        yield source.task_output_artifact.producer_task
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from typing import Any
 from google.protobuf import json_format
 
 from components.errors import PipelineError
+from pipeline.kubeflow.containers import QUANTITY
 
 _PARAMETER = re.compile(r"\$.inputs.parameters\['(.+?)'\]")
-_QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?")
 _RESOURCES = (
     ("limits", "memory", "resource_memory_limit", "memory_limit", "G"),
     ("requests", "memory", "resource_memory_request", "memory_request", "G"),
@@ -63,7 +63,7 @@ def _fill_in(text: str, values: Any, task: str) -> str:
 
 
 def _check_quantity(quantity: str, what: str, task: str) -> str:
-    if _QUANTITY.fullmatch(quantity) is None:
+    if QUANTITY.fullmatch(quantity) is None:
         raise PipelineError(
             f"the step {task} asks for {what}={quantity!r}", expected="a quantity such as 8, 500m or 32Gi"
         )

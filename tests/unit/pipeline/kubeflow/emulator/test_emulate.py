@@ -239,7 +239,9 @@ def test_pod_has_the_image_and_the_resources_that_the_driver_computes(run):
 
 def test_quantity_that_kubernetes_would_refuse_stops_the_run(run):
     spec = pipeline()
-    spec["deploymentSpec"]["executors"]["Take_executor"]["container"]["resources"] = {"resourceCpuLimit": "8 CPUs"}
+    add_parameter(spec, "cpu", "STRING", {"runtimeValue": {"constant": "8 CPUs"}})
+    resources = {"resourceCpuLimit": "{{$.inputs.parameters['cpu']}}"}
+    spec["deploymentSpec"]["executors"]["Take_executor"]["container"]["resources"] = resources
     with pytest.raises(PipelineError, match=r"step Take asks for limits\.cpu='8 CPUs'"):
         run(spec)
 
