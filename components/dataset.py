@@ -21,11 +21,23 @@ class BoxCounts(Options):
       labels: boxes per split and label name, crowds aside.
       crowds: boxes around many, per split.
       per_image: for each split, (n, m) for m images with n boxes, crowds included.
+      clipped: boxes per split that reached beyond their image by more than a pixel, and were cut off; crowds included.
     """
 
     labels: dict[str, dict[str, int]]
     crowds: dict[str, int]
     per_image: dict[str, tuple[tuple[int, int], ...]]
+    clipped: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """Boxes of all splits and labels, crowds included."""
+        return sum(sum(by_label.values()) for by_label in self.labels.values()) + sum(self.crowds.values())
+
+    @property
+    def clipped_in_all(self) -> int:
+        """Clipped boxes of all splits."""
+        return sum(self.clipped.values())
 
     def beyond(self, split: str, max_boxes: int) -> tuple[int, int]:
         """How many images of a split have more boxes than that, and how many boxes are too many in all."""

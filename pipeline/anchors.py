@@ -8,6 +8,7 @@ from components.detection.anchor_fit import best_ious
 from components.detection.feature_maps import anchor_maps
 from components.detection.options import DetectorOptions
 from components.errors import ConfigError
+from components.example_gen.box_counts import MAYBE_NORMALISED
 from components.example_gen.boxes import BoxTable
 from components.example_gen.plan import DatasetPlan
 from pipeline.config import RunConfig
@@ -39,6 +40,8 @@ def check_anchors(config: RunConfig, detector: DetectorOptions, plan: DatasetPla
 
 
 def _advise(config: RunConfig, table: BoxTable) -> str:
+    if table.in_a_pixel.all():
+        return f"no box is larger than a pixel: {MAYBE_NORMALISED}; multiply them by their image's width and height"
     found = find_proposal(config, table)
     matched = 0 if found is None else len(table.labels) - found.unmatched
     if found is None or matched == 0:

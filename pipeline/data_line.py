@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from components.dataset import BoxCounts
+from components.example_gen.box_counts import MAYBE_CORNERS
 from components.example_gen.plan import DatasetPlan
 from components.features import TRAIN
 
@@ -43,4 +44,7 @@ def _describe_boxes(boxes: BoxCounts, max_boxes: int) -> list[str]:
             f"{images:,} train images have more than {max_boxes} boxes, of which the {too_many:,} smallest are not"
             " learned (transform.max_boxes)"
         )
+    if clipped := boxes.clipped_in_all:
+        why = f": {MAYBE_CORNERS}" if 2 * clipped > boxes.total else ""
+        notes.append(f"{clipped:,} of {boxes.total:,} boxes reach beyond their image and are clipped{why}")
     return notes

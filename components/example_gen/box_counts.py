@@ -10,6 +10,10 @@ from components.errors import DataError
 from components.example_gen.boxes import BoxTable
 from components.example_gen.image_records import ImageRecord
 
+# What boxes of other formats are, when most reach beyond their image, and when none is larger than a pixel.
+MAYBE_CORNERS = "they may be corners [x1, y1, x2, y2], where COCO has [x, y, width, height]"
+MAYBE_NORMALISED = "they may be normalised to 0...1, where COCO has pixels"
+
 
 def count_boxes(
     records: Mapping[str, Sequence[ImageRecord]], category_labels: Mapping[int, int], label_names: Sequence[str]
@@ -23,15 +27,17 @@ def count_boxes(
     """
     labels: dict[str, dict[str, int]] = {}
     crowds: dict[str, int] = {}
+    clipped: dict[str, int] = {}
     per_image: dict[str, tuple[tuple[int, int], ...]] = {}
     for split, images in records.items():
         table = BoxTable.of(images, category_labels)
         tally = np.bincount(table.labels[~table.crowds], minlength=len(label_names))
         labels[split] = {name: int(tally[label]) for label, name in enumerate(label_names) if label}
         crowds[split] = int(np.count_nonzero(table.crowds))
+        clipped[split] = int(np.count_nonzero(table.clipped))
         in_images = Counter(np.bincount(table.images, minlength=len(images)).tolist())
         per_image[split] = tuple(sorted(in_images.items()))
-    return BoxCounts(labels=labels, crowds=crowds, per_image=per_image)
+    return BoxCounts(labels=labels, crowds=crowds, per_image=per_image, clipped=clipped)
 
 
 def check_boxes(counts: BoxCounts) -> None:

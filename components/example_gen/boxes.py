@@ -18,8 +18,8 @@ MIN_EXTENT = 1e-6
 EDGE_TOLERANCE_PX = 1.0
 
 
-def judge_box(values: object, image: ImageRecord, options: BoxOptions) -> BoxXywhPx:
-    """A `bbox` within its image.
+def judge_box(values: object, image: ImageRecord, options: BoxOptions) -> tuple[BoxXywhPx, bool]:
+    """A `bbox` within its image, and whether more than the edge's tolerance was clipped off.
 
     Args:
       values: as the annotations file has it.
@@ -46,7 +46,7 @@ def judge_box(values: object, image: ImageRecord, options: BoxOptions) -> BoxXyw
     left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)
     if not is_within(left, top, right - left, bottom - top, image):
         raise BadRecord(QuarantineReason.EMPTY_BOX, f"{detail}, less than {MIN_EXTENT:g} of a side")
-    return left, top, right - left, bottom - top
+    return (left, top, right - left, bottom - top), beyond > EDGE_TOLERANCE_PX
 
 
 def is_within(left: float, top: float, box_width: float, box_height: float, image: ImageRecord) -> bool:
@@ -69,7 +69,7 @@ def _size_of(image: ImageRecord) -> tuple[int, int]:
 
 
 _PACKED_DTYPE = np.dtype(
-    [("category", ">i8"), ("area", ">f8"), ("xywh", ">f8", 4), ("has_box", "?"), ("is_crowd", "?")]
+    [("category", ">i8"), ("area", ">f8"), ("xywh", ">f8", 4), ("has_box", "?"), ("is_crowd", "?"), ("is_clipped", "?")]
 )
 assert _PACKED_DTYPE.itemsize == PACKED.size
 
@@ -85,6 +85,8 @@ class BoxTable:
       boxes_yxyx: float64 [n, 4], ymin, xmin, ymax, xmax in 0...1.
       area_fractions: float64 [n], of their masks, as COCO states them, in the image.
       areas_px: float64 [n], the same in square pixels.
+      clipped: bool [n], whether more than the edge's tolerance was clipped off.
+      in_a_pixel: bool [n], whether no number of its box is above 1 in an image of more pixels: it may be normalised.
     """
 
     images: npt.NDArray[np.int64]
@@ -93,6 +95,8 @@ class BoxTable:
     boxes_yxyx: npt.NDArray[np.float64]
     area_fractions: npt.NDArray[np.float64]
     areas_px: npt.NDArray[np.float64]
+    clipped: npt.NDArray[np.bool_]
+    in_a_pixel: npt.NDArray[np.bool_]
 
     @classmethod
     def of(cls, records: Iterable[ImageRecord], category_labels: Mapping[int, int]) -> "BoxTable":
@@ -116,7 +120,16 @@ class BoxTable:
         xyxy = np.concatenate([low, np.minimum(low + extent, 1.0)], axis=1)
         areas = rows["area"].astype(np.float64)
         fractions = areas / sizes.prod(axis=1)
-        return cls(images, labels[kept], rows["is_crowd"].astype(np.bool_), xyxy[:, [1, 0, 3, 2]], fractions, areas)
+        return cls(
+            images,
+            labels[kept],
+            rows["is_crowd"].astype(np.bool_),
+            xyxy[:, [1, 0, 3, 2]],
+            fractions,
+            areas,
+            rows["is_clipped"].astype(np.bool_),
+            np.all((rows["xywh"] <= 1) & (sizes > 1)[:, [0, 1, 0, 1]], axis=1),
+        )
 
     def without_crowds(self) -> "BoxTable":
         """The boxes around one object each."""

@@ -77,7 +77,7 @@ class CocoDataset:
 
 
 def read_annotations(path: str, boxes: BoxOptions | None = None) -> CocoDataset:
-    """Reads and validates a COCO instances file, holding one entry at a time and 50 bytes of every annotation.
+    """Reads and validates a COCO instances file, holding one entry at a time and 51 bytes of every annotation.
 
     Args:
       path: a local file, or an object as `gs://bucket/name`.
@@ -244,7 +244,7 @@ class _Document:
                 and (self.boxes is None or is_within(x, y, width, height, image))
             )
             if is_plain:
-                packed = PACKED.pack(category_id, area, x, y, width, height, True, is_crowd)
+                packed = PACKED.pack(category_id, area, x, y, width, height, True, is_crowd, False)
                 self.packed[image_id] += packed
                 self._used_categories.add(category_id)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, struct.error):
@@ -261,9 +261,9 @@ class _Document:
                 return
             annotation = parse_annotation(value, image, categories, needs_area=self.boxes is None)
             if self.boxes is not None:
-                box = judge_box(value.get("bbox"), image, self.boxes)
+                box, is_clipped = judge_box(value.get("bbox"), image, self.boxes)
                 area = annotation.area if "area" in value else box[2] * box[3]
-                annotation = annotation._replace(area=area, bbox_xywh_px=box)
+                annotation = annotation._replace(area=area, bbox_xywh_px=box, is_clipped=is_clipped)
         except BadRecord as bad:
             name = name_entry(value, f"annotations[{entry.place}]")
             self.bad_annotations.append(Quarantined("annotation", name, bad.reason, bad.detail))

@@ -18,12 +18,14 @@ class Annotation(NamedTuple):
       bbox_xywh_px: left, top, width, height in pixels; finite, of positive size and touching the image, though
         possibly reaching beyond it. None where the file has no such box.
       is_crowd: one outline around many objects.
+      is_clipped: whether a detector's box is what is left of one that reached further beyond the image than rounding.
     """
 
     category_id: int
     area: float
     bbox_xywh_px: BoxXywhPx | None
     is_crowd: bool
+    is_clipped: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ class ImageRecord:
     @property
     def annotations(self) -> Iterator[Annotation]:
         """The image's objects, in an order that depends on what they are and not on where the file has them."""
-        for category_id, area, x, y, width, height, has_box, is_crowd in PACKED.iter_unpack(self.packed):
-            yield Annotation(category_id, area, (x, y, width, height) if has_box else None, is_crowd)
+        for category_id, area, x, y, width, height, has_box, *flags in PACKED.iter_unpack(self.packed):
+            yield Annotation(category_id, area, (x, y, width, height) if has_box else None, *flags)
 
     @property
     def area_px(self) -> int:
@@ -62,18 +64,18 @@ class ImageRecord:
         return self.width * self.height
 
 
-PACKED = struct.Struct(">qd4d??")
+PACKED = struct.Struct(">qd4d???")
 
 
 def pack_annotations(annotations: Iterable[Annotation]) -> bytes:
-    """Annotations as `ImageRecord.packed`: 50 bytes each, sorted."""
+    """Annotations as `ImageRecord.packed`: 51 bytes each, sorted."""
     return b"".join(sorted(pack_annotation(annotation) for annotation in annotations))
 
 
 def pack_annotation(annotation: Annotation) -> bytes:
     """One annotation as it stands in `ImageRecord.packed`."""
-    category_id, area, box, is_crowd = annotation
-    return PACKED.pack(category_id, area, *(box or (0.0, 0.0, 0.0, 0.0)), box is not None, is_crowd)
+    category_id, area, box, is_crowd, is_clipped = annotation
+    return PACKED.pack(category_id, area, *(box or (0.0, 0.0, 0.0, 0.0)), box is not None, is_crowd, is_clipped)
 
 
 def sort_packed(packed: bytearray) -> bytes:

@@ -107,9 +107,13 @@ def check_quarantine(
 
 
 def _quarantine_hint(reasons: Counter[QuarantineReason]) -> str:
-    if reasons.most_common(1)[0][0] is QuarantineReason.MISSING_FILE:
+    most = reasons.most_common(1)[0][0]
+    if most is QuarantineReason.MISSING_FILE:
         return "set data.images to the folder that the annotations' file_name is relative to"
-    return "mend the records, or raise data.max_quarantined_fraction to leave them out"
+    hint = "mend the records, or raise data.max_quarantined_fraction to leave them out"
+    if most is QuarantineReason.BOX_OUTSIDE:
+        return f"{hint}; a bbox is [x, y, width, height] in pixels, not corners [x1, y1, x2, y2]"
+    return hint
 
 
 def render_quarantine(quarantined: Iterable[Quarantined], dropped: Iterable[Dropped]) -> str:

@@ -67,11 +67,14 @@ class BoxFindings:
       counts: boxes by split and label, crowds aside.
       crowds: by split.
       max_boxes: `transform.max_boxes`.
+      labelled: boxes of all splits and labels, crowds included.
+      clipped: those of them that reached beyond their image by more than a pixel.
       crowded_images, not_learned: train images with more, and how many boxes of them that leaves out.
       match_iou: `trainer.detector.match_iou`.
       anchors: how many the detector has.
       cell_px: pixels of the input between two cells of its largest feature map.
       boxes: how many there are in train.
+      in_a_pixel: those of them of which no number is above 1: where all are, they may be normalised.
       tiny: those of them with a side below `TINY_PX` pixels of the input.
       unmatched: those of them whose best IoU is below `match_iou`.
       mean_best_iou: with the anchor that fits each best.
@@ -85,12 +88,15 @@ class BoxFindings:
     counts: Mapping[str, Mapping[str, int]]
     crowds: Mapping[str, int]
     max_boxes: int
+    labelled: int
+    clipped: int
     crowded_images: int
     not_learned: int
     match_iou: float
     anchors: int
     cell_px: float
     boxes: int
+    in_a_pixel: int
     tiny: int
     unmatched: int
     mean_best_iou: float

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from components import features
+from components.example_gen.box_counts import MAYBE_CORNERS, MAYBE_NORMALISED
 from components.example_gen.quarantine import DropReason
 from components.intervals import wilson_interval
 from pipeline.numerals import show_percent
@@ -33,6 +34,8 @@ MAX_UNMATCHED_SHARE = 0.3
 # Below 8 pixels a side there is hardly a shape to see; the finest map of the published layers has 16 pixels a cell.
 MAX_TINY_SHARE = 0.1
 MAX_NOT_LEARNED_SHARE = 0.01
+# As much as may be quarantined: objects at the edge are cut off by who draws them.
+MAX_CLIPPED_SHARE = 0.01
 
 # Labels. At 640x480, slim's threshold is an object of 39x39 pixels; an outline two pixels off changes its area by a
 # fifth, and with that the label. Labels that are a matter of taste in one image of twenty cap what can be measured.
@@ -163,7 +166,8 @@ def _check_boxes(report: DataReport) -> Iterator[Check]:
         found.boxes,
         MAX_TINY_SHARE,
         about=f"Train boxes with a side below {TINY_PX} pixels of the model's input of {report.side}.",
-        advice="Raise transform.side, have the camera nearer, or leave them out of what is asked.",
+        advice=_maybe_normalised(found)
+        or "Raise transform.side, have the camera nearer, or leave them out of what is asked.",
     )
     yield _at_most_share(
         "boxes_beyond_max",
@@ -173,9 +177,29 @@ def _check_boxes(report: DataReport) -> Iterator[Check]:
         about=f"Boxes beyond the {found.max_boxes} largest of their train image, which are not learned.",
         advice="Raise transform.max_boxes.",
     )
+    yield _at_most_share(
+        "clipped_boxes",
+        found.clipped,
+        found.labelled,
+        MAX_CLIPPED_SHARE,
+        about="Boxes that reach beyond their image by more than a pixel; what is inside is learned.",
+        advice=f"Convert them: {MAYBE_CORNERS}."
+        if 2 * found.clipped > found.labelled
+        else "Look whether they are of another size or turning of their images; data.boxes.outside=quarantine leaves"
+        " them out.",
+    )
+
+
+def _maybe_normalised(found: BoxFindings) -> str:
+    """What to do where no box is larger than a pixel; empty elsewhere."""
+    if found.in_a_pixel < found.boxes:
+        return ""
+    return f"Multiply them by their image's width and height: {MAYBE_NORMALISED}."
 
 
 def _advise_anchors(found: BoxFindings) -> str:
+    if advice := _maybe_normalised(found):
+        return advice
     if found.proposal is None:
         return "No anchors were found that fit better; where objects are small, raise transform.side."
     settings = " ".join(f"--set {shlex.quote(setting)}" for setting in found.proposal.settings)

@@ -18,7 +18,7 @@ IMAGE = ImageRecord(7, "7.jpg", 200, 100)
 @pytest.mark.parametrize("options", [CLIP, STRICT])
 @pytest.mark.parametrize("values", [[0, 0, 200, 100], [40, 10, 100, 30], [199.5, 99.5, 0.5, 0.5], [0, 0, 0.001, 100]])
 def test_judge_box_within_the_image_stays_as_it_is(options, values):
-    assert judge_box(values, IMAGE, options) == tuple(values)
+    assert judge_box(values, IMAGE, options) == (tuple(values), False)
     assert is_within(*values, IMAGE)
 
 
@@ -32,15 +32,17 @@ def test_judge_box_within_the_image_stays_as_it_is(options, values):
 )
 def test_judge_box_beyond_the_image_is_clipped_or_quarantined_as_declared(values, clipped):
     assert not is_within(*values, IMAGE)
-    assert judge_box(values, IMAGE, CLIP) == pytest.approx(clipped)
+    box, is_clipped = judge_box(values, IMAGE, CLIP)
+    assert box == pytest.approx(clipped)
+    assert is_clipped
     with pytest.raises(BadRecord) as caught:
         judge_box(values, IMAGE, STRICT)
     assert caught.value.reason is QuarantineReason.BOX_OUTSIDE
     assert "image 7 of 200x100" in caught.value.detail
 
 
-def test_judge_box_beyond_the_edge_by_a_pixel_is_clipped_in_any_case():
-    assert judge_box([100, 50, 101, 51], IMAGE, STRICT) == (100, 50, 100, 50)
+def test_judge_box_beyond_the_edge_by_a_pixel_is_clipped_in_any_case_and_not_counted():
+    assert judge_box([100, 50, 101, 51], IMAGE, STRICT) == ((100, 50, 100, 50), False)
     with pytest.raises(BadRecord):
         judge_box([100, 50, 101.5, 20], IMAGE, STRICT)
 
@@ -95,6 +97,13 @@ def test_box_table_holds_labelled_boxes_by_image_in_0_to_1():
     assert table.labels.tolist() == [1, 2]
     assert table.crowds.tolist() == [False, True]
     np.testing.assert_allclose(table.boxes_yxyx, [[0.1, 0.2, 0.4, 0.7], [0, 0, 1, 1]])
+    assert not table.clipped.any()
+
+
+def test_box_table_tells_boxes_of_no_more_than_a_pixel_in_images_of_more():
+    unit = (1, False, (0.0, 0.25, 1.0, 0.75))
+    images = [record(unit, (1, False, (0.0, 0.0, 0.5, 1.5))), record(unit, size=(1, 1))]
+    assert BoxTable.of(images, {1: 1}).in_a_pixel.tolist() == [False, True, False]
 
 
 def test_box_table_of_no_images_is_empty():
@@ -121,9 +130,9 @@ def test_count_boxes_counts_by_label_and_by_image():
 @pytest.mark.parametrize("split", ["train", "eval", "test"])
 def test_check_boxes_split_without_a_category_is_refused(split):
     labels = {name: {"person": 5, "dog": 3} for name in ("train", "eval", "test")}
-    counts = BoxCounts(labels=labels, crowds=dict.fromkeys(labels, 0), per_image={})
+    counts = BoxCounts(labels=labels, crowds=dict.fromkeys(labels, 0), per_image={}, clipped={})
     check_boxes(counts)
     labels[split]["dog"] = 0
-    counts = BoxCounts(labels=labels, crowds={**dict.fromkeys(labels, 0), split: 1200}, per_image={})
+    counts = BoxCounts(labels=labels, crowds={**dict.fromkeys(labels, 0), split: 1200}, per_image={}, clipped={})
     with pytest.raises(DataError, match=f"the {split} split has no box of 'dog'; it has person 5, and 1,200 crowds"):
         check_boxes(counts)

@@ -129,7 +129,12 @@ def test_plan_dataset_box_beyond_its_image_is_clipped_or_quarantined(data):
     bad = data.add(4, 1, [90, 90, 50, 50])
     clipped = data.plan()
     assert clipped.quarantined == ()
-    assert (90.0, 90.0, 10.0, 10.0) in [each.bbox_xywh_px for each in clipped.records[4].record.annotations]
+    assert [each.bbox_xywh_px for each in clipped.records[4].record.annotations if each.is_clipped] == [
+        (90.0, 90.0, 10.0, 10.0)
+    ]
+    split = clipped.records[4].split
+    assert clipped.boxes.clipped == {**dict.fromkeys(("train", "eval"), 0), split: 1}
+    assert clipped.boxes.total == 31
     strict = data.plan(boxes=BoxOptions(outside="quarantine"))
     assert [(entry.id, entry.reason) for entry in strict.quarantined] == [(bad, QuarantineReason.BOX_OUTSIDE)]
 

@@ -427,6 +427,12 @@ def test_check_quarantine_mostly_missing_files_hints_at_the_folder():
     assert caught.value.hint.startswith("set data.images")
 
 
+def test_check_quarantine_mostly_boxes_outside_hints_at_corners():
+    with pytest.raises(DataError) as caught:
+        check(bad("annotation", 2, QuarantineReason.BOX_OUTSIDE))
+    assert "not corners [x1, y1, x2, y2]" in caught.value.hint
+
+
 def test_plan_dataset_too_many_missing_files_are_refused(dataset):
     (dataset.folder / "3.jpg").unlink()
     with pytest.raises(DataError, match=r"1 of 40 images are bad \(2.5%\): missing_file 1"):

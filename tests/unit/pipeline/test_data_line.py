@@ -11,10 +11,10 @@ from pipeline.data_line import describe_plan
 def plan(tmp_path):
     """Of four images, two of which train: one with three persons and a crowd, one with a dog and a person."""
 
-    def make(boxes):
+    def make(boxes, size=(5, 5)):
         objects = {1: [1, 1, 1], 2: [18, 1], 3: [1, 18], 4: []}
         annotations = [
-            {"image_id": image, "category_id": category, "area": 9, "bbox": [n, 1, 5, 5], "iscrowd": 0}
+            {"image_id": image, "category_id": category, "area": 9, "bbox": [n, 1, *size], "iscrowd": 0}
             for image, categories in objects.items()
             for n, category in enumerate(categories)
         ]
@@ -48,3 +48,13 @@ def test_describe_plan_of_a_detector_counts_boxes_crowds_and_what_is_not_learned
     assert describe_plan(planned, 1) == (
         f"{line}; 2 train images have more than 1 boxes, of which the 4 smallest are not learned (transform.max_boxes)"
     )
+
+
+def test_describe_plan_says_how_many_boxes_are_clipped_and_what_most_may_be(plan):
+    wide = plan(BoxOptions(), (95, 5))
+    assert describe_plan(wide, 4).endswith(
+        "; 8 of 8 boxes reach beyond their image and are clipped: they may be corners [x1, y1, x2, y2], where COCO has"
+        " [x, y, width, height]"
+    )
+    narrower = plan(BoxOptions(), (90, 5))  # one starts at the third pixel, others at the first or second
+    assert describe_plan(narrower, 4).endswith("; 1 of 8 boxes reach beyond their image and are clipped")

@@ -155,6 +155,32 @@ def test_report_shows_anchors_that_a_run_refuses(boxes, report_of):
     assert str(refused.value) in report_of(config).refusals
 
 
+def test_report_and_run_say_that_boxes_below_a_pixel_may_be_normalised(boxes, report_of):
+    for n in range(30):
+        boxes.add(n, 1, [0.4, 0.45, 0.36, 0.27])
+        boxes.add(n, 2, [0.1, 0.05, 0.9, 0.95])
+    config = boxes.config()
+    with pytest.raises(ConfigError, match="no anchor has an IoU") as caught:
+        check_anchors(config, config.trainer.detector, plan_dataset(config.data))
+    assert caught.value.hint.startswith("no box is larger than a pixel: they may be normalised to 0...1")
+    advice = {check.name: check.advice for check in report_of(config).warnings}
+    assert "they may be normalised" in advice["tiny_boxes"]
+    assert "they may be normalised" in advice["unmatched_boxes"]
+
+
+def test_report_says_that_boxes_that_are_mostly_clipped_may_be_corners(boxes, report_of):
+    for n in range(30):
+        boxes.add(n, 1, [100, 80, 200, 160])
+        boxes.add(n, 2, [20, 30, 200 + 102 * (n < 10), 150])
+    report = report_of(boxes.config())
+    (check,) = (check for check in report.warnings if check.name == "clipped_boxes")
+    assert (check.value, report.boxes.clipped, report.boxes.labelled) == (10 / 60, 10, 60)
+    assert "corners" not in check.advice
+    report = dataclasses.replace(report, boxes=dataclasses.replace(report.boxes, clipped=31))
+    (check,) = (check for check in check_data(report) if check.name == "clipped_boxes")
+    assert "they may be corners [x1, y1, x2, y2]" in check.advice
+
+
 def test_check_anchors_hairlines_that_no_anchor_fits_are_not_said_to_want_a_larger_input_alone(boxes):
     for n in range(30):
         boxes.add(n, 1, [10, 100, 300, 0.05])
@@ -186,11 +212,12 @@ def sign_report(signs, report_of):
         ({"unmatched": (30, 31)}, "unmatched_boxes"),
         ({"tiny": (10, 11)}, "tiny_boxes"),
         ({"not_learned": (1, 2)}, "boxes_beyond_max"),
+        ({"clipped": (1, 2)}, "clipped_boxes"),
         ({"counts": ({"train": {"a": 2000, "b": 1000}}, {"train": {"a": 2000, "b": 999}})}, "train_boxes"),
     ],
 )
 def test_check_of_boxes_warns_beyond_its_limit_as_documented(sign_report, changes, name):
-    base = dataclasses.replace(sign_report.boxes, boxes=100, crowds={"train": 0, "eval": 0})
+    base = dataclasses.replace(sign_report.boxes, boxes=100, labelled=100, crowds={"train": 0, "eval": 0})
     ((field, values),) = changes.items()
     verdicts = []
     for value in values:
@@ -209,6 +236,7 @@ def test_document_names_every_check_of_boxes_with_its_limit(sign_report):
         "unmatched_boxes": f"{data_checks.MAX_UNMATCHED_SHARE:.0%}",
         "tiny_boxes": f"{data_checks.MAX_TINY_SHARE:.0%}",
         "boxes_beyond_max": f"{data_checks.MAX_NOT_LEARNED_SHARE:.0%}",
+        "clipped_boxes": f"{data_checks.MAX_CLIPPED_SHARE:.0%}",
     }
     for name, limit in limits.items():
         assert f" {limit} ".replace("%", " %") in f"{stated[name]} ", name
