@@ -9,8 +9,8 @@ from typing import Any
 import tensorflow as tf
 
 VIEW = (-0.5, -0.5, 0.5, 0.5)  # xmin, ymin, xmax, ymax
-_NEARLY_EQUAL = 1e-3
-_ROUNDING = 1e-4  # of float32, so that an untouched object keeps all of itself
+_NEARLY_EQUAL = 1e-6  # of a quadrilateral's own extent
+_ROUNDING = 1e-4  # of places in float32, so that an object of half a pixel in 640 that is moved to an edge stays whole
 
 
 def corners_of(boxes_yxyx: Any) -> Any:
@@ -25,12 +25,13 @@ def corners_of(boxes_yxyx: Any) -> Any:
 
 def area(corners: Any) -> Any:
     """float32 [...]: 1 is the whole picture."""
-    x, y = tf.unstack(corners, axis=-1)
+    # From the first corner on: far from 0, the products below are larger than a small object by more than float32 has.
+    x, y = tf.unstack(corners - corners[..., :1, :], axis=-1)
     return 0.5 * tf.abs(tf.reduce_sum(x * tf.roll(y, -1, -1) - tf.roll(x, -1, -1) * y, -1))
 
 
 def area_inside(corners: Any, rectangle: Any) -> Any:
-    """The area of quadrilaterals inside rectangles.
+    """The area of quadrilaterals inside rectangles, to about 1e-6 of their own.
 
     By Green's theorem it is the integral of x dy along the border, with x held within the rectangle's columns and y
     within its rows; of one straight edge, that has a closed form.
@@ -43,30 +44,41 @@ def area_inside(corners: Any, rectangle: Any) -> Any:
       float32 [...].
     """
     xmin, ymin, xmax, ymax = (tf.convert_to_tensor(edge, tf.float32)[..., tf.newaxis] for edge in rectangle)
-    x0, y0 = tf.unstack(corners, axis=-1)
-    x0, y0 = (x0 - xmin) / (xmax - xmin), (y0 - ymin) / (ymax - ymin)
+    x, y = tf.unstack(corners, axis=-1)
+    x0, left, right, width = _on_own_scale(x, xmin, xmax)
+    y0, top, bottom, height = _on_own_scale(y, ymin, ymax)
     x1, y1 = tf.roll(x0, -1, -1), tf.roll(y0, -1, -1)
     rise = y1 - y0
-    is_level = tf.abs(rise) < 1e-6
+    is_level = tf.abs(rise) < _NEARLY_EQUAL
     slope = tf.where(is_level, 1.0, rise)
-    at_top, at_bottom = (tf.clip_by_value((edge - y0) / slope, 0.0, 1.0) for edge in (0.0, 1.0))
+    at_top, at_bottom = (tf.clip_by_value((edge - y0) / slope, 0.0, 1.0) for edge in (top, bottom))
     first, last = tf.minimum(at_top, at_bottom), tf.maximum(at_top, at_bottom)
-    mean_x = _mean_clamped(x0 + (x1 - x0) * first, x0 + (x1 - x0) * last)
+    mean_x = _mean_clamped(x0 + (x1 - x0) * first, x0 + (x1 - x0) * last, left, right)
     shares = tf.where(is_level, 0.0, rise * (last - first) * mean_x)
-    return tf.abs(tf.reduce_sum(shares, -1)) * tf.squeeze((xmax - xmin) * (ymax - ymin), -1)
+    return tf.abs(tf.reduce_sum(shares, -1)) * tf.squeeze(width * height, -1)
 
 
-def _mean_clamped(start: Any, end: Any) -> Any:
-    """The mean, on the way from `start` to `end`, of the value held within 0...1."""
+def _on_own_scale(values: Any, low: Any, high: Any) -> tuple[Any, Any, Any, Any]:
+    """One coordinate, [..., 4], and two edges, [..., 1], where the quadrilateral itself reaches from 0 to 1, so that
+    small ones lose no digits; and how far it reaches in the picture, [..., 1].
+    """
+    start = tf.reduce_min(values, -1, keepdims=True)
+    extent = tf.reduce_max(values, -1, keepdims=True) - start
+    scale = tf.where(extent > 0.0, extent, 1.0)
+    edges = (tf.clip_by_value((edge - start) / scale, 0.0, 1.0) for edge in (low, high))
+    return (values - start) / scale, *edges, extent
 
-    def integral(x: Any) -> Any:
-        held = tf.clip_by_value(x, 0.0, 1.0)
-        return 0.5 * held * held + tf.maximum(x - 1.0, 0.0)
 
+def _mean_clamped(start: Any, end: Any, low: Any, high: Any) -> Any:
+    """The mean, on the way from `start` to `end`, of the value held within `low`...`high`."""
     way = end - start
+    held_start, held_end = (tf.clip_by_value(each, low, high) for each in (start, end))
+    # Differences first: those of close numbers are exact, where those of their squares would not be.
+    integral = 0.5 * (held_end - held_start) * (held_end + held_start)
+    integral += low * (tf.minimum(end, low) - tf.minimum(start, low))
+    integral += high * (tf.maximum(end, high) - tf.maximum(start, high))
     is_short = tf.abs(way) < _NEARLY_EQUAL
-    mean = (integral(end) - integral(start)) / tf.where(is_short, 1.0, way)
-    return tf.where(is_short, tf.clip_by_value(0.5 * (start + end), 0.0, 1.0), mean)
+    return tf.where(is_short, 0.5 * (held_start + held_end), integral / tf.where(is_short, 1.0, way))
 
 
 def shows_object(corners: Any, kept: Any, min_object_kept: float) -> Any:

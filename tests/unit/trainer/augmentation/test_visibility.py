@@ -58,6 +58,12 @@ def counted_inside(corners, rectangle, steps=400):
     return inside.mean() * (xmax - xmin) * (ymax - ymin)
 
 
+def exact_area(corners):
+    """In float64."""
+    x, y = np.moveaxis(corners - corners[:, :1], -1, 0)
+    return 0.5 * np.abs((x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y).sum(-1))
+
+
 @settings(max_examples=60)
 @given(
     box=st.tuples(*[st.floats(0.01, 0.98)] * 2, *[st.floats(0.01, 1.5)] * 2),
@@ -73,6 +79,36 @@ def test_area_inside_is_what_counting_points_gives(box, angle, mirrored, rectang
     found = float(visibility.area_inside(tf.constant(corners), rectangle))
     assert found == pytest.approx(counted_inside(corners, rectangle), abs=4e-3)
     assert float(visibility.area(tf.constant(corners))) == pytest.approx(height * width, rel=1e-3)
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**31),
+    pixels=st.floats(0.5, 20),
+    aspect=st.floats(0.1, 10),
+    degrees=st.floats(0, 360) | st.just(0),
+)
+def test_areas_of_small_objects_are_exact_wherever_they_are(seed, pixels, aspect, degrees):
+    """Against float64, of the same corners; in view, cut by an edge, and turned."""
+    random = np.random.default_rng(seed)
+    sizes = pixels / 640 * np.sqrt([1 / aspect, aspect])
+    start = random.uniform(0, 1 - sizes, (200, 2))
+    boxes = np.concatenate([start, start + sizes], axis=1).astype(np.float32)
+    corners = visibility.corners_of(tf.constant(boxes)).numpy().astype(np.float64)
+    np.testing.assert_allclose(visibility.area(tf.constant(corners, tf.float32)), exact_area(corners), rtol=1e-5)
+    middle = corners.mean(axis=1, keepdims=True)
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = ((corners - middle) @ turn.T + 0.9 * middle).astype(np.float32)
+    kept = visibility.area_inside(tf.constant(turned), visibility.VIEW)
+    np.testing.assert_allclose(kept, exact_area(turned.astype(np.float64)), rtol=1e-4)
+    assert visibility.shows_object(turned[:, np.newaxis], kept[:, tf.newaxis], 1.0).numpy().all()
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    cut = low + random.uniform(0, 1, (200, 2)) * (high - low)
+    edges = tf.unstack(tf.constant(np.concatenate([cut, high + 0.1], axis=1), tf.float32), axis=1)
+    expected = np.prod(high - np.stack(edges[:2], axis=1).astype(np.float64), axis=1)
+    found = visibility.area_inside(tf.constant(corners, tf.float32), edges)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * float(np.prod(sizes)), rtol=0)
 
 
 @settings(max_examples=25)
