@@ -69,7 +69,8 @@ class BoxFindings:
       max_boxes: `transform.max_boxes`.
       labelled: boxes of all splits and labels, crowds included.
       clipped: those of them that reached beyond their image by more than a pixel.
-      crowded_images, not_learned: train images with more, and how many boxes of them that leaves out.
+      crowded_images, not_learned: train images with more than `max_boxes`, and how many boxes of them are taught as
+        background.
       match_iou: `trainer.detector.match_iou`.
       anchors: how many the detector has.
       cell_px: pixels of the input between two cells of its largest feature map.
@@ -111,10 +112,13 @@ class BoxFindings:
     @property
     def in_words(self) -> tuple[str, ...]:
         """Why a detector with these anchors would be poor on these boxes, or not; a sentence each."""
+        others = (
+            f"; each of the other {self.unmatched:,} ({_percent(self.unmatched, self.boxes)}) is learned from one"
+            " anchor, which fits it worse"
+        )
         matched = (
             f"{self.boxes - self.unmatched:,} of {self.boxes:,} train boxes have an IoU of {self.match_iou:g} or more"
-            f" with one of {self.anchors:,} anchors; the other {_percent(self.unmatched, self.boxes)} are learned from"
-            " one anchor each, which fits them worse."
+            f" with one of {self.anchors:,} anchors{others if self.unmatched else ''}."
         )
         seen = (
             f"The median box is {self.width_px:.0f} pixels wide and {self.height_px:.0f} high at the model's input,"

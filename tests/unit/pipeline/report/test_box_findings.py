@@ -11,6 +11,7 @@ from components.errors import ConfigError
 from components.example_gen.plan import plan_dataset
 from pipeline.anchors import check_anchors
 from pipeline.report import data_checks
+from pipeline.report.box_findings import SizeRow
 from pipeline.report.data_checks import check_data
 from pipeline.report.data_page import render_page
 from pipeline.report.data_tables import print_report
@@ -106,7 +107,7 @@ def test_data_report_of_a_detector_warns_in_words_on_page_and_terminal(signs, re
     shown = capsys.readouterr().out
     for sentence in report.boxes.in_words:
         assert sentence in shown
-    assert "learned from one anchor each" in shown
+    assert "is learned from one anchor, which fits it worse." in shown
     for setting in report.boxes.proposal.settings:
         assert f"&#39;{setting}&#39;" in page or f"--set {setting}" in page
         assert setting in warned["unmatched_boxes"].advice
@@ -127,6 +128,17 @@ def test_box_findings_compare_a_proposal_with_what_there_is(sign_report, unmatch
     proposal = dataclasses.replace(sign_report.boxes.proposal, unmatched=proposed)
     found = dataclasses.replace(sign_report.boxes, boxes=1000, unmatched=unmatched, proposal=proposal)
     assert found.in_words[-1].endswith(words)
+
+
+def test_box_findings_speak_of_other_boxes_only_where_there_are_some(sign_report):
+    found = dataclasses.replace(sign_report.boxes, boxes=494, unmatched=0, at_input=(SizeRow("small", 494, 0),))
+    assert found.in_words[0].startswith("494 of 494 train boxes have an IoU of 0.5 or more with one of ")
+    assert found.in_words[0].endswith(" anchors.")
+    assert (
+        dataclasses.replace(found, unmatched=1)
+        .in_words[0]
+        .endswith(" anchors; each of the other 1 (0.2 %) is learned from one anchor, which fits it worse.")
+    )
 
 
 def test_data_report_of_a_classifier_says_nothing_of_anchors(sample_report):
