@@ -41,8 +41,8 @@ def _describe_boxes(boxes: BoxCounts, max_boxes: int) -> list[str]:
     images, too_many = boxes.beyond(TRAIN, max_boxes)
     if images:
         notes.append(
-            f"{images:,} train images have more than {max_boxes} boxes, of which the {too_many:,} smallest are not"
-            " learned (transform.max_boxes)"
+            f"{images:,} train images have more than {max_boxes} boxes, of which the {too_many:,} smallest are"
+            " taught as background; raise transform.max_boxes"
         )
     if clipped := boxes.clipped_in_all:
         why = f": {MAYBE_CORNERS}" if 2 * clipped > boxes.total else ""

@@ -27,7 +27,7 @@ class TransformOptions(Options):
       side: height and width of the model's input, in pixels.
       channels: 1 for grayscale, 3 for RGB.
       training_raster: more pixels or colours for the augmentation to change; None where the raster is enough.
-      max_boxes: of one image that a detector learns from, the largest; images with more are counted.
+      max_boxes: of one image that a detector learns from, the largest; those beyond are background to it, and counted.
     """
 
     side: int = Field(default=96, ge=32, le=512)

@@ -174,7 +174,7 @@ def _check_boxes(report: DataReport) -> Iterator[Check]:
         found.not_learned,
         found.boxes + found.crowds[features.TRAIN],
         MAX_NOT_LEARNED_SHARE,
-        about=f"Boxes beyond the {found.max_boxes} largest of their train image, which are not learned.",
+        about=f"Boxes beyond the {found.max_boxes} largest of their train image, which are taught as background.",
         advice="Raise transform.max_boxes.",
     )
     yield _at_most_share(

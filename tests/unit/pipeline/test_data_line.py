@@ -41,12 +41,13 @@ def plan(tmp_path):
     return make
 
 
-def test_describe_plan_of_a_detector_counts_boxes_crowds_and_what_is_not_learned(plan):
+def test_describe_plan_of_a_detector_counts_boxes_crowds_and_what_is_taught_as_background(plan):
     planned = plan(BoxOptions())
     line = "train 2 (boxes: 4 person, 1 dog); eval 2 (boxes: 1 person, 1 dog); 1 crowds"
     assert describe_plan(planned, 4) == line
     assert describe_plan(planned, 1) == (
-        f"{line}; 2 train images have more than 1 boxes, of which the 4 smallest are not learned (transform.max_boxes)"
+        f"{line}; 2 train images have more than 1 boxes, of which the 4 smallest are taught as background; raise"
+        " transform.max_boxes"
     )
 
 
