@@ -30,6 +30,7 @@ from components.example_gen.boxes import is_within, judge_box
 from components.example_gen.coco_entries import (
     MAX_AREA,
     MAX_ID,
+    composed,
     find_image,
     is_int,
     is_text,
@@ -172,7 +173,7 @@ class _Document:
         """Of two categories of one name, one must be unused: Roboflow puts an empty one of the project's name first."""
         used: dict[str, int] = {}
         for category_id in sorted(self.categories, key=lambda i: i not in self._used_categories):
-            name = self.categories[category_id]
+            name = composed(self.categories[category_id])
             if name not in used:
                 used[name] = category_id
             elif category_id in self._used_categories:
@@ -283,11 +284,17 @@ def find_category(dataset: CocoDataset, name: str) -> int:
       DataError: there is no category of that name; names the nearest ones, or all of them if none is near.
     """
     for category_id, category_name in dataset.categories.items():
-        if category_name == name:
+        if composed(category_name) == composed(name):
             return category_id
     names = list(dataset.categories.values())
-    folded = {known.casefold(): known for known in names}
-    near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3)]
+    if not names:
+        raise DataError(
+            f"{dataset.path}: `categories` is empty, so none has the name {name!r}.",
+            expected='entries like {"id": 1, "name": "person"}',
+            hint="export the annotations with the categories that they were made with",
+        )
+    folded = {composed(known).casefold(): known for known in names}
+    near = [folded[match] for match in difflib.get_close_matches(composed(name).casefold(), folded, n=3)]
     raise DataError(
         f"{dataset.path}: no category has the name {name!r}.",
         expected=f"one of the {len(names)} categories of that file" + ("" if near else f": {', '.join(sorted(names))}"),

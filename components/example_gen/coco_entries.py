@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -119,6 +120,11 @@ def is_text(value: object) -> TypeGuard[str]:
     return (
         isinstance(value, str) and value != "" and "\0" not in value and value.encode(errors="ignore").decode() == value
     )
+
+
+def composed(name: str) -> str:
+    """A name as it is compared: "é" may be one code point or two (macOS writes two), and looks the same."""
+    return unicodedata.normalize("NFC", name)
 
 
 def finite(value: object) -> float | None:

@@ -53,8 +53,8 @@ class ImageRecord:
     @property
     def annotations(self) -> Iterator[Annotation]:
         """The image's objects, in an order that depends on what they are and not on where the file has them."""
-        for category_id, area, x, y, width, height, has_box, *flags in PACKED.iter_unpack(self.packed):
-            yield Annotation(category_id, area, (x, y, width, height) if has_box else None, *flags)
+        for category_id, area, x, y, width, height, has_box, is_crowd, is_clipped in PACKED.iter_unpack(self.packed):
+            yield Annotation(category_id, area, (x, y, width, height) if has_box else None, is_crowd, is_clipped)
 
     @property
     def area_px(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from components.errors import DataError
 from components.example_gen import coco, labeling
 from components.example_gen.coco import CocoDataset
+from components.example_gen.coco_entries import composed
 from components.example_gen.image_folder import check_file_name, read_image_folder
 from components.example_gen.image_records import ImageRecord
 from components.example_gen.labeling import ImageLabel
@@ -133,7 +134,7 @@ def _check_categories_agree(datasets: list[CocoDataset]) -> None:
     for dataset in datasets:
         for category_id, name in dataset.categories.items():
             other, path = names.setdefault(category_id, (name, dataset.path))
-            if other != name:
+            if composed(other) != composed(name):
                 raise DataError(
                     f"category {category_id} is {other!r} in {path} and {name!r} in {dataset.path}.",
                     expected="one name for a category id in all annotations files",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from components import features
+from components.example_gen.coco_entries import composed
 from components.example_gen.labeling import (
     BACKGROUND,
     BOXES_RULE,
@@ -196,7 +197,7 @@ class ExampleGenOptions(Options):
     def _categories_differ(self) -> Self:
         is_alone = self.boxes is None and len(self.categories) == 1
         names = self.categories if is_alone else (BACKGROUND, *self.categories)
-        if not self.categories or len(set(names)) < len(names):
+        if not self.categories or len(set(map(composed, names))) < len(names):
             raise ValueError(
                 f"category: expected different names, at least one, and none {'' if self.boxes else 'of several '}named"
                 f" {BACKGROUND!r};"

@@ -354,6 +354,24 @@ def test_find_category_near_name_is_suggested(read, name):
     assert caught.value.hint == "did you mean 'person'?"
 
 
+NFC, NFD = "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}"
+
+
+@pytest.mark.parametrize(("stored", "asked"), [(NFC, NFD), (NFD, NFC)])
+def test_find_category_name_that_looks_the_same_is_the_same(read, refuse, stored, asked):
+    assert coco.find_category(read(categories=[{"id": 3, "name": stored}], annotations=[]), asked) == 3
+    both = [{"id": 3, "name": stored}, {"id": 4, "name": asked}]
+    annotations = [annotation(category_id=3), annotation(id=2, category_id=4)]
+    error = refuse({"images": [image(1)], "annotations": annotations, "categories": both})
+    assert "two categories have the name" in error.message
+
+
+def test_find_category_among_none_says_that_there_are_none(read):
+    with pytest.raises(DataError, match="`categories` is empty, so none has the name 'person'") as caught:
+        coco.find_category(read(categories=[], annotations=[]), "person")
+    assert '"name": "person"' in caught.value.expected
+
+
 def test_find_category_far_name_lists_all(read):
     with pytest.raises(DataError) as caught:
         coco.find_category(read(), "zzz")

@@ -219,5 +219,7 @@ def test_example_gen_options_refuse_what_a_detector_does_not_ask(data):
         data.options(label_rule="slim")
     with pytest.raises(ValueError, match="none named 'background'"):
         data.options(category="background")
+    with pytest.raises(ValueError, match="expected different names"):
+        data.options(category=("\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}"))
     with pytest.raises(ValueError, match="format: received image_folder; a detector learns from boxes"):
         ExampleGenOptions(format="image_folder", images="a", boxes=BoxOptions())

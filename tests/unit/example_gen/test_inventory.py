@@ -154,6 +154,9 @@ def test_take_inventory_digest_is_of_every_file(source):
 
 def test_take_inventory_category_that_means_two_things_is_refused(source):
     one, two = source("one", [0, 1]), source("two", [2, 3])
+    one.categories = [PERSON, {"id": 18, "name": "caf\N{LATIN SMALL LETTER E WITH ACUTE}"}]
+    two.categories = [PERSON, {"id": 18, "name": "cafe\N{COMBINING ACUTE ACCENT}"}]
+    take_inventory(options_of(one, two))
     two.categories = [{"id": 1, "name": "dog"}, {"id": 2, "name": "person"}]
     with pytest.raises(DataError, match=r"category 1 is 'person' in .*one\.json and 'dog' in .*two\.json") as caught:
         take_inventory(options_of(one, two))

@@ -429,7 +429,7 @@ def test_check_quarantine_mostly_missing_files_hints_at_the_folder():
 
 def test_check_quarantine_mostly_boxes_outside_hints_at_corners():
     with pytest.raises(DataError) as caught:
-        check(bad("annotation", 2, QuarantineReason.BOX_OUTSIDE))
+        check(bad("annotation", 11, QuarantineReason.BOX_OUTSIDE))
     assert "not corners [x1, y1, x2, y2]" in caught.value.hint
 
 
