@@ -28,14 +28,15 @@ def apply_settings(parameters: Mapping[str, Any], whole: frozenset[str]) -> dict
       whole: names of those that are whole numbers, which JSON may have made floats.
 
     Raises:
-      ConfigError: if there is nothing at a path, or the driver left a placeholder.
+      ConfigError: if there is nothing at a path, the driver left a placeholder, a value is empty, or what is to be a
+        whole number is none.
     """
     properties = {name: value for name, value in parameters.items() if not name.startswith((_PREFIX, _CHANNEL_PREFIX))}
     for name, value in parameters.items():
         if name.startswith(_PREFIX):
-            _check_filled_in(name, value)
+            _check_filled(name, value)
             path = name.removeprefix(_PREFIX).split("__")
-            properties = _set(properties, path, int(value) if name in whole else value, name)
+            properties = _set(properties, path, _whole(name, value) if name in whole else value, name)
     return properties
 
 
@@ -75,7 +76,28 @@ def _unknown(name: str, key: str, expected: str) -> ConfigError:
     )
 
 
-def _check_filled_in(name: str, value: Any) -> None:
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+        raise ConfigError(
+            f"the parameter {_short(name)} is no whole number: received {value!r}",
+            expected="a whole number",
+            hint=f"the run set it; the step has it as {name}",
+        )
+    return int(value)
+
+
+def _short(name: str) -> str:
+    """What the run calls it."""
+    return name.rpartition("__")[2]
+
+
+def _check_filled(name: str, value: Any) -> None:
+    if value in ("", [], {}):
+        raise ConfigError(
+            f"the parameter {_short(name)} is empty: received {value!r}",
+            expected="a value; one that the run does not set is the config's",
+            hint=f"the run set it; the step has it as {name}",
+        )
     if isinstance(value, str) and value.startswith("{{$"):
         raise ConfigError(
             f"the parameter {name} is still {value}",

@@ -73,3 +73,15 @@ def test_apply_settings_where_nothing_is_names_the_parameter(name, expected):
 def test_apply_settings_with_a_placeholder_left_by_the_driver_is_refused():
     with pytest.raises(ConfigError, match=r"set__job__run_id is still \{\{\$\.pipeline_job_uuid\}\}"):
         apply(job='{"run_id":""}', set__job__run_id="{{$.pipeline_job_uuid}}")
+
+
+@pytest.mark.parametrize("value", [2.5, float("nan"), float("inf"), "2", True])
+def test_apply_settings_of_no_whole_number_where_one_stood_is_refused(value):
+    with pytest.raises(ConfigError, match=f"the parameter epochs is no whole number: received {value!r}"):
+        apply(whole=["set__job__epochs"], job='{"epochs":5}', set__job__epochs=value)
+
+
+@pytest.mark.parametrize("value", ["", [], {}])
+def test_apply_settings_of_an_empty_value_names_the_parameter(value):
+    with pytest.raises(ConfigError, match="the parameter images is empty"):
+        apply(options=OPTIONS, set__options__images=value)
