@@ -15,13 +15,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.errors import DataError
+from components.errors import ConfigError, DataError
+from components.kubeflow.arguments import Json
 from components.kubeflow.staging import Staging, is_staged
 
 _OF_KFP = frozenset({"display_name", "store_session_info"})
 _WRAPPINGS = ("list", "struct")
-
-Json = dict[str, Any]
 
 
 def prepare(invocation: Json, inputs_spec: Json, root: Path) -> tuple[Json, Staging]:
@@ -34,6 +33,7 @@ def prepare(invocation: Json, inputs_spec: Json, root: Path) -> tuple[Json, Stag
 
     Raises:
       DataError: naming the input that is not there.
+      ConfigError: naming the input that is not of this step.
     """
     prepared = copy.deepcopy(invocation)
     inputs = prepared.setdefault("inputs", {}).setdefault("artifacts", {})
@@ -83,6 +83,12 @@ def _each(artifacts: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
 
 def _check_present(inputs: Mapping[str, Json], wanted: Mapping[str, Json]) -> None:
     given = {key for key, _ in _each(inputs)}
+    for key in sorted(given - wanted.keys()):
+        raise ConfigError(
+            f"input {key}: not one of this step's",
+            expected=f"one of {', '.join(sorted(wanted)) or 'none at all'}",
+            hint="the pipeline was edited; compile it anew with the vww of the image",
+        )
     for key, definition in sorted(wanted.items()):
         if key not in given and not definition.get("isOptional", False):
             raise DataError(

@@ -20,7 +20,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from components import progress
-from components.errors import ConfigError, PipelineError, VwwError, causes
+from components.errors import ConfigError, ModelError, PipelineError, VwwError, causes
+from components.kubeflow.arguments import parse_inputs_spec, parse_invocation
+from components.kubeflow.inputs import Input, check_complete, find_damage, staged_inputs
 from components.kubeflow.invocation import prepare, publish
 from components.kubeflow.settings import apply_settings
 from components.kubeflow.staging import Staging, container_root, is_staged
@@ -54,8 +56,8 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
-    invocation = _parse_json(args.json_serialized_invocation_args, "invocation")
-    inputs_spec = _parse_json(args.json_serialized_inputs_spec_args, "inputs")
+    invocation = parse_invocation(args.json_serialized_invocation_args)
+    inputs_spec = parse_inputs_spec(args.json_serialized_inputs_spec_args)
     inputs = invocation.setdefault("inputs", {})
     inputs["parameterValues"] = apply_settings(inputs.get("parameterValues", {}), _whole_numbers(inputs_spec))
     output_file = invocation["outputs"]["outputFile"]
@@ -63,8 +65,25 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
         _execute(args, invocation, beam_args)
         return
     prepared, staging = prepare(invocation, inputs_spec, container_root(output_file))
-    _execute(args, prepared, beam_args)
+    given = staged_inputs(prepared, staging)
+    check_complete(given)
+    try:
+        _execute(args, prepared, beam_args)
+    except Exception as error:
+        _blame_inputs(error, given)
+        raise
     _publish(output_file, staging)
+
+
+def _blame_inputs(error: Exception, given: Sequence[Input]) -> None:
+    """Raises the DataError of a damaged input, if that is why an executor failed."""
+    ours = next((cause for cause in causes(error) if isinstance(cause, VwwError)), None)
+    if ours is not None and not isinstance(ours, ModelError):
+        return
+    damage = find_damage(given)
+    if damage is not None:
+        _log_traceback(error)
+        raise damage from error
 
 
 def works_through_beam(executor_class_path: str) -> bool:
@@ -96,18 +115,6 @@ def _execute(args: argparse.Namespace, invocation: dict[str, Any], beam_args: li
     kubeflow_v2_run_executor.main((serialized, beam_args))
 
 
-def _parse_json(text: str, what: str) -> dict[str, Any]:
-    try:
-        tree = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"the step's {what} cannot be read as JSON: {error}: {text[:100]!r}",
-            expected="what the launcher of Kubeflow Pipelines fills in for {{$}}",
-        ) from error
-    assert isinstance(tree, dict)
-    return tree
-
-
 def _whole_numbers(inputs_spec: dict[str, Any]) -> frozenset[str]:
     definitions = inputs_spec.get("parameters", {}).items()
     return frozenset(name for name, definition in definitions if definition["parameterType"] == "NUMBER_INTEGER")
@@ -125,8 +132,12 @@ def _as_vww_error(error: Exception) -> VwwError:
                 f"{cause.title}: {path}: {problem['msg']}; received {problem['input']!r}",
                 hint="a parameter of the run set it; docs/configuration.md says what it may be",
             )
-    logging.error("the step stopped", exc_info=error)
+    _log_traceback(error)
     return PipelineError(f"{type(error).__name__}: {error}"[:1000], hint="the log above has the whole story")
+
+
+def _log_traceback(error: Exception) -> None:
+    logging.error("the step stopped", exc_info=error)
 
 
 def _one_line(error: VwwError) -> str:

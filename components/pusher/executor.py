@@ -20,7 +20,7 @@ from components.detection.feature_maps import anchor_maps
 from components.detection.options import DetectorNetwork
 from components.drift import DRIFT_FILE, Drift
 from components.errors import ConfigError, ModelError
-from components.exported_model import read_weights_sha256
+from components.exported_model import check_saved_model, read_weights_sha256
 from components.gate_options import GateOptions
 from components.hyperparameters import BEST_HYPERPARAMETERS, chosen_values
 from components.in_step import IN_STEP, InStep
@@ -104,6 +104,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
 
         Raises:
           ConfigError: if nobody said which run this is.
+          ModelError: if the model that is to be measured is damaged; one that cannot be converted or run is refused.
         """
         job = PushJob.from_json(exec_properties["job"])
         _check_run_id(job)
@@ -141,6 +142,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]  # TFX publishes no types
             for key in ("transformed_examples", "examples")
         )
         saved_model_dir = Path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])))
+        check_saved_model(saved_model_dir)
         gates, refusals = outcome.verdict.gates, outcome.verdict.refusals
         try:
             judgement = judge(

@@ -3,15 +3,22 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.pusher.channels import Channel
 from components.pusher.stores import open_store
+from pipeline.kubeflow.emulator.launcher import launch, prepare
+from pipeline.kubeflow.emulator.processes import WarmProcesses
+from pipeline.kubeflow.emulator.store import ObjectStore
+from pipeline.kubeflow.invariants import check_spec
 
 STEPS = [
     "BudgetGate", "CocoExampleGen", "CuratedSchema", "ReleasedModel", "Transform", "StatisticsGen", "ExampleValidator",
@@ -81,6 +88,7 @@ class EmulatedRun:
     def __init__(self, folder, stdout, stderr):
         self.folder, self.stdout, self.stderr = folder, stdout, stderr
         (self.runs,) = (folder / "emulated" / "runs").iterdir()
+        self.store = ObjectStore(folder / "emulated" / "store")
         (self._artifacts,) = (folder / "emulated/store/minio/artifacts/runs/tiny").iterdir()
 
     def output(self, step, key):
@@ -158,6 +166,51 @@ def test_emulated_run_keeps_logs_and_inputs_but_no_copies_of_finished_steps(emul
         "attempt-1", "attempt-1.log", "attempt-2.log", "executor_input.json", "pod.json",
     ]  # fmt: skip
     assert json.loads((trainer / "pod.json").read_text())["image"] == "example.org/vww:1"
+
+
+@pytest.fixture(scope="module")
+def run_damaged(emulated, compiled, tmp_path_factory):
+    """Runs a step of that run once more, on inputs of which one was damaged; returns its log's last line."""
+    spec = check_spec(compiled.read_text())
+    folder = tmp_path_factory.mktemp("damaged")
+
+    def run(step, key, damage):
+        component = spec.pipeline.components[step]
+        given = json_format.Parse(
+            next(emulated.runs.glob(f"*-{step}/executor_input.json")).read_text(), pipeline_spec_pb2.ExecutorInput()
+        )
+        store = ObjectStore(folder / step / "store")
+        for listed in given.inputs.artifacts.values():
+            uri = listed.artifacts[0].uri
+            shutil.copytree(emulated.store.path(uri), store.path(uri), dirs_exist_ok=True)
+        uri = given.inputs.artifacts[key].artifacts[0].uri
+        damage(store.path(uri))
+        container = spec.deployment.executors[component.executor_label].container
+        running = prepare(step, container, component, given, folder / step / "root")
+        assert launch(running, store, processes, folder / f"{step}.log").code == 1
+        return uri, (folder / f"{step}.log").read_text().splitlines()[-1]
+
+    with WarmProcesses(folder / "warm.log") as processes:
+        yield run
+
+
+def cut_in_half(file):
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def test_emulated_trainer_on_examples_cut_in_half_names_them(run_damaged):
+    name = "Split-train/transformed_examples-00000-of-00001.gz"
+    uri, last = run_damaged("Trainer", "examples", lambda folder: cut_in_half(folder / name))
+    problem = f"input examples: {uri} is damaged: {name} cannot be read as TFRecords; expected: "
+    assert last.startswith(f"Trainer: DataError: {problem}")
+
+
+def test_emulated_pusher_of_a_model_that_cannot_be_read_fails_and_judges_nothing(run_damaged):
+    name = "Format-Serving/saved_model.pb"
+    uri, last = run_damaged("MicroPusher", "model", lambda folder: cut_in_half(folder / name))
+    problem = f"input model: {uri} is damaged: {name} cannot be read as a SavedModel"
+    assert last.startswith(f"MicroPusher: DataError: {problem}")
 
 
 # The command, on pipelines that import nothing of TFX.

@@ -263,12 +263,44 @@ def test_step_that_a_run_gives_other_settings_uses_them(start, capsys):
     assert last_line(capsys).startswith("ExampleValidator: ConfigError: DataGates: max_label_drift: ")
 
 
-def test_step_stopped_by_a_fault_shows_where_above_its_last_line(start, caplog, capsys):
+def test_step_with_an_input_without_a_file_in_a_split_names_it_before_anything_is_imported(start, capsys):
+    cluster = start()
+    (cluster.path("StatisticsGen", "statistics") / "Split-eval" / "FeatureStats.pb").write_bytes(b"")
+    assert validate(cluster) == 1
+    assert last_line(capsys).startswith(
+        "ExampleValidator: DataError: input statistics: minio://bucket/run/StatisticsGen/statistics is damaged:"
+        " Split-eval/FeatureStats.pb is missing or empty; expected: "
+    )
+
+
+def test_step_stopped_by_a_damaged_input_names_it_below_the_traceback(start, caplog, capsys):
     cluster = start()
     (cluster.path("CuratedSchema", "statistics") / "schema.pbtxt").write_text("no schema")
     assert validate(cluster) == 1
-    assert last_line(capsys).startswith("ExampleValidator: PipelineError: ParseError: ")
-    assert "read_statistics" in caplog.text or "Traceback" in caplog.text
+    assert last_line(capsys).startswith(
+        "ExampleValidator: DataError: input schema: minio://bucket/run/CuratedSchema/statistics is damaged:"
+        " schema.pbtxt cannot be read as a schema; expected: "
+    )
+    assert caplog.text.count("Traceback") == 1
+    assert "ParseError: 1:1" in caplog.text
+
+
+def test_step_stopped_by_a_fault_shows_where_above_its_last_line(start, caplog, capsys):
+    cluster = start()
+    assert cluster.run("ExampleValidator", "components.data_validation.executor.NoExecutor",
+                       inputs={"schema": ("CuratedSchema", "statistics")}) == 1  # fmt: skip
+    assert last_line(capsys).startswith("ExampleValidator: PipelineError: ImportError: ")
+    assert "Traceback" in caplog.text
+
+
+def test_step_with_an_input_that_is_not_its_own_names_it(start, capsys):
+    cluster = start()
+    given = {
+        "inputs": {"artifacts": {"zz": {"artifacts": [{"uri": cluster.uri("CuratedSchema", "statistics")}]}}},
+        "outputs": {"outputFile": str(cluster.output_file)},
+    }
+    assert main(arguments("Trainer", "a.B", given, {})) == 1
+    assert last_line(capsys).startswith("Trainer: ConfigError: input zz: not one of this step's; expected: ")
 
 
 def test_step_without_an_invocation_in_json_says_so(capsys):
