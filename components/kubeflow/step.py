@@ -12,7 +12,9 @@ Beam, whose workers need a bucket's URI; the others open files themselves, and a
 import argparse
 import json
 import logging
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     args, beam_args = _parse(arguments)
+    if not os.environ.get("HOME"):  # what TFX imports asks for it, and a uid of an image without its name has none
+        os.environ["HOME"] = tempfile.gettempdir()
     progress.listen(_occasionally(logging.info), logging.info)
     try:
         _run(args, beam_args)

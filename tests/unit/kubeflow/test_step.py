@@ -6,6 +6,8 @@ The artifacts are as the metadata store gives them back: without types, their li
 import copy
 import json
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -301,6 +303,13 @@ def test_step_with_an_input_that_is_not_its_own_names_it(start, capsys):
     }
     assert main(arguments("Trainer", "a.B", given, {})) == 1
     assert last_line(capsys).startswith("Trainer: ConfigError: input zz: not one of this step's; expected: ")
+
+
+def test_step_of_a_uid_without_a_home_gets_one(start, monkeypatch):
+    cluster = start()
+    monkeypatch.delenv("HOME")
+    assert validate(cluster) == 0
+    assert Path.home() == Path(tempfile.gettempdir())
 
 
 def test_step_without_an_invocation_in_json_says_so(capsys):
