@@ -67,7 +67,7 @@ def parse_inputs_spec(text: str) -> Json:
 def _parse(text: str, what: str, form: type[BaseModel]) -> Json:
     try:
         tree = json.loads(text)
-        form.model_validate(tree)
+        form.model_validate_json(text)
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"the step's {what} cannot be read as JSON: {error}: {text[:100]!r}",
@@ -76,7 +76,7 @@ def _parse(text: str, what: str, form: type[BaseModel]) -> Json:
     except ValidationError as error:
         problem = error.errors()[0]
         raise ConfigError(
-            f"the step's {what}{_place(problem['loc'])}: {problem['msg']}; received {str(problem['input'])[:100]!r}",
+            f"the step's {what}{_place(problem['loc'])}: {problem['msg']}; received {repr(problem['input'])[:100]}",
             expected=f"{form.__name__.removeprefix('_')} of Kubeflow Pipelines, as its launcher and compiler write it",
             hint="the pipeline was edited, or something else than the launcher started the step",
         ) from error

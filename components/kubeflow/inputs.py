@@ -175,6 +175,6 @@ def _kind(artifact_type: Mapping[str, str]) -> str:
 def _damaged(given: Input, problem: str) -> DataError:
     return DataError(
         f"input {given.key}: {given.uri} is damaged: {problem}",
-        expected="what the step that made it wrote, whole",
+        expected="its files as the step that made it left them",
         hint="run again with caching off (vww submit --no-cache), so that it is made again",
     )

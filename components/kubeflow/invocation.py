@@ -86,7 +86,7 @@ def _check_present(inputs: Mapping[str, Json], wanted: Mapping[str, Json]) -> No
     for key in sorted(given - wanted.keys()):
         raise ConfigError(
             f"input {key}: not one of this step's",
-            expected=f"one of {', '.join(sorted(wanted)) or 'none at all'}",
+            expected=f"one of {', '.join(sorted(wanted))}" if wanted else "no input",
             hint="the pipeline was edited; compile it anew with the vww of the image",
         )
     for key, definition in sorted(wanted.items()):

@@ -25,7 +25,7 @@ def test_parse_invocation_gives_the_whole_of_it():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "the step's invocation: Input should be "),
+        ([], "the step's invocation: Input should be an object; received []"),
         ({"inputs": {}}, "the step's invocation: outputs: Field required"),
         ({"outputs": {"artifacts": {}}}, "the step's invocation: outputs.outputFile: Field required"),
         (with_input({"name": "7"}), "the step's invocation, input model: uri: Field required"),
