@@ -83,6 +83,8 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Follow the steps to the gates' verdicts.")] = False,
 ) -> None:
     """Start a pipeline on Kubeflow Pipelines or Vertex AI, and print the run's URL."""
+    from pipeline.kubeflow.run_values import READER, check_run_values
+
     run_labels = parse_labels(target, labels or ())
     if pipeline_root is not None:
         check_pipeline_root(pipeline_root, target, "received --pipeline-root")
@@ -94,6 +96,8 @@ def submit(
     with _packaged(source, overrides or (), target, connect) as package:
         if pipeline_root is None and package.pipeline_root is not None:
             check_pipeline_root(package.pipeline_root, target, f"{source}: defaultPipelineRoot is")
+        values = parse_parameters(package, parameters or ())
+        check_run_values(package.values | values, package.mounts(READER), target, "--set-parameter")
         submission = Submission(
             name=name or f"{package.name} {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             experiment=experiment or package.name,
@@ -101,7 +105,7 @@ def submit(
             service_account=service_account,
             enable_caching=False if no_cache else None,
             labels=run_labels,
-            parameters=parse_parameters(package, parameters or ()),
+            parameters=values,
         )
         cluster = connect()
         run_id = cluster.submit(package, submission)

@@ -85,7 +85,7 @@ def _write(path: Path, text: str) -> None:
 def emulate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A pipeline, from vww compile --target kubeflow.")],
     root: Annotated[
-        Path, typer.Option("--root", metavar="DIR", help="Keeps the object store, and logs and inputs of each step.")
+        str, typer.Option("--root", metavar="DIR", help="Keeps the object store, and logs and inputs of each step.")
     ],
     settings: Annotated[
         list[str] | None,
@@ -97,6 +97,8 @@ def emulate(
     ] = False,
 ) -> None:
     """Execute a compiled pipeline step by step on this machine, as Kubeflow Pipelines would give it to each."""
+    if not root:
+        raise ConfigError("received --root ''", expected="a folder", hint="--root DIR")
     parameters = _parse_settings(settings or ())
     text = _read(file)
     from pipeline.console import RunView
@@ -105,7 +107,12 @@ def emulate(
 
     with RunView() as view:
         emulation = execute(
-            text, root=root, parameters=parameters, processes="fresh" if fresh else "fork", view=view, where=str(file)
+            text,
+            root=Path(root),
+            parameters=parameters,
+            processes="fresh" if fresh else "fork",
+            view=view,
+            where=str(file),
         )
         view.say(f"logs: {emulation.folder}")
     _print_steps(emulation)

@@ -16,7 +16,7 @@ from pipeline.kubeflow.invariants import check_spec
 from pipeline.kubeflow.options import KubeflowOptions, StepName, Target
 from pipeline.kubeflow.parameters import add_images, add_parameters
 from pipeline.kubeflow.placement import place_step, pod_settings
-from pipeline.kubeflow.reach import check_reach, kubeflow_section
+from pipeline.kubeflow.reach import check_reach, kubeflow_section, pipeline_name
 from pipeline.kubeflow.requests import CompiledPipeline, CompileRequest
 
 ENTRY_POINT = ["python", "-m", "components.kubeflow.step"]
@@ -95,11 +95,6 @@ def _arguments(step: str, args: list[str], inputs: Any) -> list[str]:
     """TFX's arguments, with the step's name, and with all its inputs, those that TFX did not know of included."""
     args[args.index(_INPUTS_OPTION) + 1] = json_format.MessageToJson(inputs, sort_keys=True, indent=None)
     return ["--step", step, *args]
-
-
-def pipeline_name(config: RunConfig) -> str:
-    """The name of the model, in the letters that a pipeline's may have."""
-    return config.name.replace("_", "-").replace(".", "-").rstrip("-")
 
 
 def _pods(spec: Any, kubeflow: KubeflowOptions) -> dict[str, Any]:

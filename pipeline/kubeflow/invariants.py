@@ -37,6 +37,11 @@ class CheckedSpec:
     pods: dict[str, Any]
     job: dict[str, Any] | None
 
+    def mounts(self, step: str) -> list[str]:
+        """The folders of the volumes and secrets of a step."""
+        pod = self.pods.get(f"{step}_executor")
+        return [] if pod is None else [mount.mount_path for mount in (*pod.pvc_mount, *pod.secret_as_volume)]
+
 
 def check_spec(text: str, where: str = "the pipeline") -> CheckedSpec:
     """Parses a compiled pipeline strictly and checks that its target would run all of it.

@@ -25,9 +25,17 @@ StepName = Literal[
 # The steps whose TensorFlow work a GPU speeds up; the others would hold one and leave it idle.
 GPU_STEPS: tuple[StepName, ...] = ("Trainer", "Tuner")
 
+_WEEK_S = 7 * 24 * 3600
+_LONGEST_DEADLINE_S = 2**31 - 1  # that Kubernetes takes: activeDeadlineSeconds
+
 _SECRET_WORDS = frozenset({"APIKEY", "CREDENTIAL", "CREDENTIALS", "KEY", "PASSWD", "PASSWORD", "SECRET", "TOKEN"})
 # How private keys, and the tokens of Amazon, GitHub, Google and OpenID begin.
 _SECRET_VALUE = re.compile(r"-----BEGIN |AKIA[0-9A-Z]{16}|gh[pousr]_|ya29\.|eyJ[A-Za-z0-9_-]+\.")
+# https://github.com/distribution/reference/blob/main/reference.go
+_IMAGE = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
 # How buckets may be named: https://cloud.google.com/storage/docs/buckets#naming, and Amazon's, which MinIO follows.
 _BUCKETS = {"gs": r"[a-z0-9][a-z0-9._-]*", "minio": r"[a-z0-9][a-z0-9.-]*", "s3": r"[a-z0-9][a-z0-9.-]*"}
 # Where each target can keep artifacts.
@@ -52,11 +60,22 @@ def _check_mount_path(path: str) -> str:
     return path
 
 
+def is_image(text: str) -> bool:
+    """Whether a text names a container image: [HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST]."""
+    return _IMAGE.fullmatch(text) is not None
+
+
+def _check_image(text: str) -> str:
+    if not is_image(text):
+        raise ValueError(f"expected an image such as registry.example/vww:1; received {text!r}")
+    return text
+
+
 Quantity = Annotated[str, Field(pattern=r"^[1-9][0-9]*(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)$")]
 KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
 MountPath = Annotated[str, AfterValidator(_check_mount_path)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Image = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._:/@-]*$")]
+Image = Annotated[str, AfterValidator(_check_image)]
 
 
 class Accelerator(Options):
@@ -142,9 +161,9 @@ class Retries(Options):
     """
 
     count: int = Field(ge=1, le=10)
-    backoff_s: int = Field(default=30, ge=0)
-    backoff_factor: float = Field(default=2.0, ge=1)
-    max_backoff_s: int = Field(default=3600, ge=1)
+    backoff_s: int = Field(default=30, ge=0, le=_WEEK_S)
+    backoff_factor: float = Field(default=2.0, ge=1, le=100)
+    max_backoff_s: int = Field(default=3600, ge=1, le=_WEEK_S)
 
 
 class StepOptions(Options):
@@ -166,7 +185,7 @@ class StepOptions(Options):
     """
 
     image: Image | None = None
-    cpu: float | None = Field(default=None, gt=0)
+    cpu: float | None = Field(default=None, ge=0.001, le=1024)
     memory: Quantity | None = None
     accelerator: Accelerator | None = None
     node_selector: dict[str, str] = Field(default_factory=dict)
@@ -176,7 +195,7 @@ class StepOptions(Options):
     shm: Quantity | None = None
     env: dict[EnvName, str] = Field(default_factory=dict)
     retries: Retries | None = None
-    deadline_s: int | None = Field(default=None, ge=1)
+    deadline_s: int | None = Field(default=None, ge=1, le=_LONGEST_DEADLINE_S)
 
     @field_validator("env")
     @classmethod

@@ -5,7 +5,7 @@ Whether it holds together is for `pipeline.kubeflow.invariants` to say, which ha
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from components.errors import ConfigError
 from pipeline.kubeflow.options import Target
 
 _PLATFORMS = "platforms"
-# What is read of a file before all of it is checked: mappings below each other, `*` for every key that is there.
+# What is read of a file before all of it is checked: mappings below each other, `*` for every key that is
+# there, and lists of mappings.
 _SPEC_SHAPE: dict[str, Any] = {
     "pipelineInfo": {},
     "root": {"dag": {"tasks": {"*": {}}}, "inputDefinitions": {"parameters": {"*": {}}}},
     "deploymentSpec": {"executors": {"*": {}}},
 }
-_PLATFORM_SHAPE: dict[str, Any] = {
-    _PLATFORMS: {"kubernetes": {"deploymentSpec": {"executors": {"*": {"podMetadata": {"labels": {}}}}}}}
-}
+_MOUNTS = ("pvcMount", "secretAsVolume")
+_POD_SHAPE: dict[str, Any] = {"podMetadata": {"labels": {}}} | {kind: [{}] for kind in _MOUNTS}
+_PLATFORM_SHAPE: dict[str, Any] = {_PLATFORMS: {"kubernetes": {"deploymentSpec": {"executors": {"*": _POD_SHAPE}}}}}
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 _KUBERNETES_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _KUBERNETES_LABEL = re.compile(rf"([a-z0-9][-a-z0-9.]{{0,252}}/)?{_KUBERNETES_NAME}=({_KUBERNETES_NAME})?")
@@ -71,6 +72,18 @@ class Package:
         """The runtime parameters by name: `parameterType`, and `defaultValue` where there is one."""
         return dict(self.spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {}))
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """The runtime parameters' own values."""
+        return {name: each["defaultValue"] for name, each in self.parameters.items() if "defaultValue" in each}
+
+    def mounts(self, step: str) -> list[str]:
+        """The folders of the volumes and secrets of a step."""
+        tree = self.platform
+        for key in (_PLATFORMS, "kubernetes", "deploymentSpec", "executors", f"{step}_executor"):
+            tree = tree.get(key, {})
+        return [str(each.get("mountPath", "")) for kind in _MOUNTS for each in tree.get(kind, ())]
+
 
 def is_compiled(source: str) -> bool:
     """Whether a file is a compiled pipeline, and no config; False where it cannot be read."""
@@ -111,12 +124,16 @@ def read_package(path: Path, target: Target) -> Package:
     return Package(path=path, target=target, text=text, spec=spec, platform=platform)
 
 
-def _check_shape(tree: Any, shape: Mapping[str, Any], where: str, place: str = "") -> None:
-    """Raises ConfigError naming the first place that is to hold a mapping, and holds something else."""
-    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
+def _check_shape(tree: Any, shape: Any, where: str, place: str = "") -> None:
+    """Raises ConfigError naming the first place that is to hold a mapping, or a list, and holds something else."""
+    if isinstance(shape, list) and isinstance(tree, list):
+        for number, each in enumerate(tree):
+            _check_shape(each, shape[0], where, f"{place}.{number}")
+        return
+    if isinstance(shape, list) or not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
         raise ConfigError(
             f"{where}: {place or 'it'} holds " + ("nothing" if tree is None else f"{tree!r:.40}"),
-            expected="names, each with what belongs to it",
+            expected="a list" if isinstance(shape, list) else "names, each with what belongs to it",
             hint="compile it again with vww compile, rather than edit it by hand",
         )
     for key, below in shape.items():

@@ -13,9 +13,10 @@ from components.pusher.provenance.keys import generate_key
 from components.yaml_text import parse_yaml_text
 from pipeline.beam import BeamOptions
 from pipeline.config import read_config
-from pipeline.kubeflow.compile import UNCACHED, answer_request, compile_pipeline, pipeline_name
+from pipeline.kubeflow.compile import UNCACHED, answer_request, compile_pipeline
 from pipeline.kubeflow.invariants import check_spec
 from pipeline.kubeflow.options import StepName
+from pipeline.kubeflow.reach import pipeline_name
 from pipeline.kubeflow.requests import CompileRequest
 
 ROOT = Path(__file__).parents[2]

@@ -373,6 +373,10 @@ def test_submit_refuses_a_pipeline_that_was_edited_by_hand(vww, server, package,
         (["--set-parameter", "epochs=many"], "a value of type NUMBER_INTEGER"),
         (["--set-parameter", "epochs=true"], "a value of type NUMBER_INTEGER"),
         (["--set-parameter", "epochs=1.5"], "a value of type NUMBER_INTEGER"),
+        (["--set-parameter", "epochs=-3"], "received epochs=-3"),
+        (["--set-parameter", "images="], "received images=\n"),
+        (["--set-parameter", "images=set/images"], "images=set/images is out of reach of CocoExampleGen: no volume"),
+        (["--set-parameter", "images=s3://b/x"], "hint: --set-parameter images=gs://BUCKET/PATH\n"),
         (["--pipeline-root", "/tmp/runs"], "gs://BUCKET/PREFIX, s3://"),
         (["--label", "team"], "KEY=VALUE as Kubernetes takes it"),
         (["--target", "vertex"], "was compiled for kubeflow"),
@@ -412,6 +416,29 @@ def test_submit_names_the_place_where_a_file_holds_no_mapping(vww, package, chan
     assert answer.code == 2
     assert f"{package}: " in answer.err
     assert message in answer.err
+
+
+@pytest.mark.parametrize("value", [4, None, [], "/data/x"])
+def test_submit_refuses_a_default_that_no_step_could_use(vww, package, value):
+    spec = pipeline_spec()
+    spec["root"]["inputDefinitions"]["parameters"]["images"]["defaultValue"] = value
+    package.write_text(yaml.safe_dump(spec))
+    answer = vww("submit", package, "--host", "http://127.0.0.1:1")
+    assert (answer.code, f"images={value}" in answer.err) == (2, True)
+
+
+def test_submit_takes_images_on_a_volume_of_the_step_that_reads_them(vww, server, package):
+    mount = {"pvcNameParameter": {"runtimeValue": {"constant": "c"}}, "constant": "c", "mountPath": "/data"}
+    executors = {"CocoExampleGen_executor": {"pvcMount": [mount]}}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    package.write_text(yaml.safe_dump_all([pipeline_spec(), platform]))
+    assert vww("submit", package, "--host", server.host, "--set-parameter", "images=/data/x").code == 0
+    answer = vww("submit", package, "--host", server.host, "--set-parameter", "images=/data/../x")
+    assert (answer.code, "no volume of the step holds it" in answer.err) == (2, True)
+    executors["CocoExampleGen_executor"]["pvcMount"] = 4
+    package.write_text(yaml.safe_dump_all([pipeline_spec(), platform]))
+    answer = vww("submit", package, "--host", server.host)
+    assert (answer.code, "CocoExampleGen_executor.pvcMount holds 4" in answer.err) == (2, True)
 
 
 def test_submit_names_the_place_in_a_second_document_and_in_a_job(vww, package, tmp_path):

@@ -278,6 +278,11 @@ def test_emulate_told_what_it_cannot_do_exits_2_with_no_step_run(vww, tmp_path, 
     assert not (tmp_path / "root").exists()
 
 
+def test_emulate_told_no_folder_writes_nothing(vww, tmp_path):
+    code, _, stderr = vww("emulate", write_pusher_pipeline(tmp_path, ""), "--root", "")
+    assert (code, "received --root ''" in stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [(signal.SIGINT, 130, "interrupted; nothing half-written is visible\n"), (signal.SIGKILL, -9, "")],

@@ -27,6 +27,7 @@ from pipeline.kubeflow.emulator.records import Emulation, StepRecord
 from pipeline.kubeflow.emulator.store import ObjectStore
 from pipeline.kubeflow.invariants import CheckedSpec, check_spec
 from pipeline.kubeflow.run_status import PUSHER
+from pipeline.kubeflow.run_values import READER, check_run_values
 from pipeline.kubeflow.submission import check_pipeline_root
 from pipeline.kubeflow.wiring import producers
 
@@ -66,6 +67,8 @@ def emulate(
     )
     _check_mounts(spec)
     values = root_parameters(spec.pipeline, parameters)
+    given = {name: json_format.MessageToDict(value) for name, value in values.items() if value.WhichOneof("kind")}
+    check_run_values(given, spec.mounts(READER), "kubeflow", "--set")
     run = _Run(spec, values, root, view)
     with _started(processes, run.folder) as started:
         return run.execute(started)

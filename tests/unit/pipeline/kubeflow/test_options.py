@@ -69,6 +69,20 @@ def test_pipeline_root_in_a_bucket_is_taken(root):
     assert read(f"kubeflow.pipeline_root={root}").kubeflow.pipeline_root == root.rstrip("/")
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        "vww",
+        "localhost:5000/vww",
+        "eu-docker.pkg.dev/p/r/vww:1-gpu",
+        "Host.example/a__b/c-d:V_1",
+        f"v@sha256:{'0' * 64}",
+    ],
+)
+def test_image_that_a_registry_can_have_is_taken(image):
+    assert read(f"kubeflow.image={image}").kubeflow.image == image
+
+
 def test_unknown_step_is_refused_with_those_there_are():
     said = refusal("kubeflow.steps={Trainr: {cpu: 8}}")
     assert said.startswith("kubeflow.steps.Trainr: input should be 'BudgetGate'")
@@ -120,11 +134,24 @@ def test_env_that_is_no_secret_is_taken(env):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("kubeflow.image=Registry/x y", "kubeflow.image: string should match pattern"),
+        *(
+            (f"kubeflow.image={image}", "kubeflow.image: expected an image such as registry.example/vww:1; received")
+            for image in ("Registry/x y", "a:b:c", "reg/vww:1/", "//", "reg/vww:1@sha256:abc")
+        ),
         ("kubeflow.all_steps.memory=4", "kubeflow.all_steps.memory: input should be a valid string"),
         ("kubeflow.all_steps.memory=4GB", "kubeflow.all_steps.memory: string should match pattern"),
-        ("kubeflow.all_steps.cpu=0", "kubeflow.all_steps.cpu: input should be greater than 0"),
+        ("kubeflow.all_steps.cpu=0", "kubeflow.all_steps.cpu: input should be greater than"),
+        ("kubeflow.all_steps.cpu=100000", "kubeflow.all_steps.cpu: input should be less than"),
         ("kubeflow.all_steps.retries.count=0", "kubeflow.all_steps.retries.count: input should be greater than"),
+        (
+            "kubeflow.all_steps.retries={count: 1, backoff_s: 99999999999999999999}",
+            "kubeflow.all_steps.retries.backoff_s: input should be",
+        ),
+        (
+            "kubeflow.all_steps.retries={count: 1, max_backoff_s: 1_000_000}",
+            "kubeflow.all_steps.retries.max_backoff_s: input should be less than",
+        ),
+        ("kubeflow.all_steps.deadline_s=3_000_000_000", "kubeflow.all_steps.deadline_s: input should be less than"),
         ("kubeflow.all_steps.deadline_s=0", "kubeflow.all_steps.deadline_s: input should be greater than"),
         (
             "kubeflow.all_steps.volumes=[{claim: data, path: data}]",

@@ -60,6 +60,40 @@ def test_local_path_on_no_volume_is_refused_with_its_key_and_step(override, key,
     assert f"kubeflow.steps.{step}.volumes=" in error.hint
 
 
+def test_hint_for_a_path_mounts_beside_what_is_mounted_and_can_be_followed():
+    volumes = "kubeflow.all_steps.volumes=[{claim: vww, path: /vww, sub_path: a}]"
+    hint = refusal("data.images=/data/y/z", volumes, "data.annotations=/vww/a.json").hint
+    added = hint.split("'")[1]
+    assert added == (
+        "kubeflow.steps.CocoExampleGen.volumes=[{claim: vww, path: /vww, sub_path: a}, {claim: NAME, path: /data/y}]"
+    )
+    followed = added.replace("NAME", "data")
+    check_reach(read("data.images=/data/y/z", "data.annotations=/vww/a.json", volumes, followed), "kubeflow")
+
+
+@pytest.mark.parametrize(("path", "hint"), [("/data", "path: /data}]"), ("/a.json", "=gs://BUCKET/PATH")])
+def test_hint_for_a_path_that_no_volume_can_have_as_its_content_names_another_way(path, hint):
+    assert hint in refusal(f"data.annotations={path}").hint
+
+
+def test_path_that_leads_out_of_its_volume_is_refused():
+    assert "no volume of the step holds it" in refusal("data.images=/vww/../home", ON_VOLUME).message
+
+
+def test_name_that_a_pipeline_cannot_have_is_refused_by_its_key():
+    assert refusal(f"name={'a' * 64}").message == (
+        f"name={'a' * 64}: a pipeline's name has up to 63 characters, this has 64"
+    )
+    check_reach(read(f"name={'a' * 63}_"), "kubeflow")
+    check_reach(read("name=96_pixels"), "kubeflow")
+    assert refusal("name=96_pixels", target="vertex").hint == "--set name=vww-96-pixels"
+
+
+@pytest.mark.parametrize("address", ["gs://", "gs:///x", "gs://a bucket/x"])
+def test_address_without_a_bucket_is_refused(address):
+    assert refusal(f"data.images={address}").message == f"data.images={address} is no address in a bucket"
+
+
 @pytest.mark.parametrize("override", ["data.images=s3://b/images", "release.uri=minio://b/releases"])
 def test_address_that_no_step_can_speak_is_refused(override):
     error = refusal(override, ON_VOLUME)

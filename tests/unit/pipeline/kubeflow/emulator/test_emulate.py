@@ -176,11 +176,17 @@ def test_parameters_are_defaults_or_what_is_given_with_their_types(run):
         ({"epoch": "5"}, "no parameter 'epoch'"),
         ({"epochs": "five"}, "cannot be 'five'"),
         ({"epochs": "2.5"}, "cannot be '2.5'"),
+        ({"epochs": "0"}, "received epochs=0"),
+        ({"images": ""}, "received images="),
+        ({"images": "/data/images"}, "images=/data/images is out of reach of CocoExampleGen: no volume"),
+        ({"image": "vww:"}, "received image=vww:"),
     ],
 )
 def test_parameter_that_the_pipeline_cannot_take_is_refused_before_anything_runs(run, tmp_path, given, message):
     spec = pipeline()
     root_parameter(spec, "epochs", "NUMBER_INTEGER", 2)
+    root_parameter(spec, "images", "STRING", "gs://data/images")
+    root_parameter(spec, "image", "STRING", "vww:1")
     with pytest.raises(ConfigError, match=message):
         run(spec, **given)
     assert list(tmp_path.iterdir()) == []
