@@ -357,16 +357,19 @@ def _save_png(pixels: "Image.Image") -> bytes:
     return encoded.getvalue()
 
 
+_TURNED = range(2, 9)  # orientations; 1 is upright, and others mean nothing, though some cameras write 0
+
+
 def is_turned_by_exif(data: bytes) -> bool:
     """Whether viewers show the image turned or mirrored; False where that cannot be read."""
-    from PIL import ExifTags, Image
-
     end = _end_of_exif(data)
     if all(data.find(word, 0, end) < 0 for word in (b"Exif", b"eXIf", b"EXIF")):  # as JPEG, PNG and WebP have it
         return False
+    from PIL import ExifTags, Image
+
     try:
         with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
-            return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
+            return image.getexif().get(ExifTags.Base.Orientation) in _TURNED
     except Exception:  # noqa: BLE001  # whatever is wrong with it, the checks of its format name it
         return False
 

@@ -473,7 +473,7 @@ def test_check_image_with_a_stated_size_stays_as_it_is_stored_and_says_so(image_
 @pytest.mark.parametrize("stated", [None, (WIDTH, HEIGHT)])
 def test_check_image_that_exif_does_not_turn_stays_as_it_is(stated):
     width, height = stated or (None, None)
-    for data in (turned("JPEG", 1), encode(RGB, "JPEG", comment="Exif")):
+    for data in (turned("JPEG", 1), turned("JPEG", 0), encode(RGB, "JPEG", comment="Exif")):
         checked = check_image(data, width=width, height=height)
         assert (checked.data, checked.ignores_exif) == (data, False)
 
