@@ -17,7 +17,7 @@ from pipeline.commands.arguments import Overrides
 from pipeline.interruption import EXIT_INTERRUPTED, Interrupted
 from pipeline.kubeflow.options import Target
 from pipeline.kubeflow.package import Package, is_compiled, parse_labels, parse_parameters, read_package
-from pipeline.kubeflow.run_status import RunStatus, State
+from pipeline.kubeflow.run_status import RunStatus, State, describe_state
 from pipeline.kubeflow.server import Access, check_host, knock
 from pipeline.kubeflow.submission import Submission, check_pipeline_root
 
@@ -185,7 +185,7 @@ def _conclude(status: RunStatus, url: str) -> None:
         failed = [step for step in status.steps if step.state is State.FAILED]
         told = "; ".join(step.name if step.error is None else f"{step.name}: {step.error}" for step in failed)
         raise ClusterError(
-            f"run {status.run_id} {status.state}" + (f" at {told}" if told else "") + _why(status),
+            f"run {status.run_id} {describe_state(status)}" + (f" at {told}" if told else "") + _why(status),
             hint=f"the step's log is at {url}",
         )
     if _print_verdict(status).publication is None:
@@ -196,7 +196,7 @@ def _print_verdict(status: RunStatus) -> "Outcome":
     from pipeline.kubeflow.outcome import read_cluster_outcome
     from pipeline.show import print_outcome
 
-    outcome = read_cluster_outcome(status.outcome_prefix)
+    outcome = read_cluster_outcome(status.outcome_prefix, status.pipeline_root)
     print_outcome(outcome, command=sys.argv[0])
     return outcome
 
@@ -221,7 +221,10 @@ def runs_list(
     print_table(
         f"{len(found)} runs at {host}",
         ["run", "name", "state", "submitted", "took"],
-        [[run.run_id, run.name, run.state, _time(run.created), _duration(run.created, run.ended)] for run in found],
+        [
+            [run.run_id, run.name, describe_state(run), _time(run.created), _duration(run.created, run.ended)]
+            for run in found
+        ],
     )
 
 
@@ -244,10 +247,16 @@ def runs_show(
         return
     status = cluster.status(run_id)
     print_table(
-        f"{status.name}: {status.state}{_why(status)}",
+        f"{status.name}: {describe_state(status)}{_why(status)}",
         ["step", "state", "began", "took", ""],
         [
-            [step.name, step.state, _time(step.started), _duration(step.started, step.ended), step.error or ""]
+            [
+                step.name,
+                describe_state(step),
+                _time(step.started),
+                _duration(step.started, step.ended),
+                step.error or "",
+            ]
             for step in status.steps
         ],
     )

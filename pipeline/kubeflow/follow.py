@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from pipeline.kubeflow.run_status import RunStatus, State, StepStatus
+from pipeline.kubeflow.run_status import RunStatus, State, StepStatus, describe_state
 from pipeline.kubeflow.server import NoAnswerError
 
 _POLL_S = 5.0
@@ -50,7 +50,7 @@ def follow(
                 if seen.get(step.name) is not step.state:
                     seen[step.name] = step.state
                     say(describe_step(step))
-            if status.state.is_end:
+            if status.has_ended:
                 return status
         time.sleep(poll_s)
 
@@ -59,4 +59,4 @@ def describe_step(step: StepStatus) -> str:
     """One line of text."""
     took = "" if step.seconds is None else f"  {step.seconds:,.0f} s"
     told = "" if step.error is None else f"  {step.error}"
-    return f"{step.name:<{_NAME_WIDTH}}  {step.state}{took}{told}"
+    return f"{step.name:<{_NAME_WIDTH}}  {describe_state(step)}{took}{told}"

@@ -4,19 +4,26 @@ import contextlib
 import io
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import kfp
-from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+from kfp.client.token_credentials_base import TokenCredentialsBase
 
-from components.errors import ClusterError
+from components.errors import ClusterError, ConfigError
 from pipeline.kubeflow.invariants import check_spec
 from pipeline.kubeflow.package import Package, label_pods
-from pipeline.kubeflow.run_status import PUSHER, RunStatus, State, StepStatus
-from pipeline.kubeflow.server import Access, server_errors
+from pipeline.kubeflow.run_status import PUSHER, RunStatus, State, StepStatus, describe_state, parse_state
+from pipeline.kubeflow.server import (
+    Access,
+    NoAnswerError,
+    check_object,
+    not_pipelines,
+    read_token,
+    server_errors,
+)
 from pipeline.kubeflow.submission import Submission
 
 _DRIVER = "-driver"  # the node beside each step's own: backend/src/v2/compiler/argocompiler/dag.go
@@ -28,6 +35,27 @@ class _Client(kfp.Client):  # type: ignore[misc]  # kfp publishes no types
 
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002  # kfp's signature
         return self.healthzs.healthz_service_get_healthz()
+
+
+class _TokenFile(TokenCredentialsBase):  # type: ignore[misc]
+    """The token of a file, read for every request.
+
+    `knock` has read it once; where it is not there later, what writes it is at work.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def refresh_api_key_hook(self, config: Any) -> None:
+        """As kfp asks for it.
+
+        Raises:
+          NoAnswerError: if the file holds no token just now.
+        """
+        try:
+            config.api_key["authorization"] = read_token(self._access)
+        except ConfigError as error:
+            raise NoAnswerError(error.message, expected=error.expected) from error
 
 
 class KubeflowRuns:
@@ -42,10 +70,8 @@ class KubeflowRuns:
         with self._asking():
             self._client = _Client(
                 host=access.host,
-                existing_token=access.token if access.token_file is None else None,
-                credentials=None
-                if access.token_file is None
-                else ServiceAccountTokenVolumeCredentials(str(access.token_file)),
+                existing_token=read_token(access) if access.token_file is None else None,
+                credentials=None if access.token_file is None else _TokenFile(access),
                 ssl_ca_cert=None if access.ca_file is None else str(access.ca_file),
                 namespace=access.namespace or "kubeflow",  # kfp's word for "not said"
             )
@@ -90,16 +116,18 @@ class KubeflowRuns:
         Raises:
           ClusterError: if the server knows no such run.
         """
-        with self._asking():
-            return _run_status(self._client.get_run(run_id))
+        run = self._ask(f"run {run_id}", lambda: self._client.get_run(run_id))
+        return self._run_status(run)
 
     def list(self, count: int) -> list[RunStatus]:
         """The newest runs, without their steps."""
-        with self._asking():
-            answer = self._client.list_runs(
+        answer = self._ask(
+            "its runs",
+            lambda: self._client.list_runs(
                 page_size=count, sort_by="created_at desc", namespace=self._access.namespace
-            )
-        return [_run_status(run) for run in answer.runs or ()]
+            ),
+        )
+        return [self._run_status(run) for run in answer.runs or ()]
 
     def cancel(self, run_id: str) -> None:
         """Ends a run; steps that run are stopped.
@@ -108,8 +136,8 @@ class KubeflowRuns:
           ClusterError: if it has ended, or the server knows no such run.
         """
         status = self.status(run_id)
-        if status.state.is_end:
-            raise ClusterError(f"run {run_id} has ended already: {status.state}")
+        if status.has_ended:
+            raise ClusterError(f"run {run_id} has ended already: {describe_state(status)}")
         with self._asking():
             self._client.terminate_run(run_id)
 
@@ -119,6 +147,25 @@ class KubeflowRuns:
         with server_errors(self._access), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+
+    def _ask(self, question: str, ask: Callable[[], Any]) -> Any:
+        """An answer of Kubeflow Pipelines; its client would take a page of HTML for a run of which nothing is known.
+
+        Raises:
+          ClusterError: if it is none.
+        """
+        with self._asking():
+            try:
+                answer = ask()
+            except (AttributeError, TypeError, ValueError) as error:  # the client's own, over JSON of another shape
+                raise not_pipelines(self._access, f"{question} with JSON that its client cannot read") from error
+        check_object(self._access, question, self._client.runs.api_client.last_response.data)
+        return answer
+
+    def _run_status(self, run: Any) -> RunStatus:
+        if run.run_id is None:
+            raise not_pipelines(self._access, "a question for runs with one that has no id")
+        return _run_status(run)
 
 
 @contextlib.contextmanager
@@ -138,9 +185,11 @@ def _run_status(run: Any) -> RunStatus:
         run_id=run.run_id,
         name=run.display_name or run.run_id,
         state=_state(run.state),
+        word=run.state,
         steps=_steps((run.run_details and run.run_details.task_details) or ()),
         created=_time(run.created_at),
         ended=_time(run.finished_at),
+        pipeline_root=(run.runtime_config and run.runtime_config.pipeline_root) or None,
         outcome_prefix=_outcome_prefix(run),
         error=run.error and run.error.message,
     )
@@ -153,6 +202,7 @@ def _steps(tasks: Iterable[Any]) -> tuple[StepStatus, ...]:
         StepStatus(
             name=name,
             state=_state(task.state),
+            word=task.state,
             started=_time(task.start_time),
             ended=_time(task.end_time),
             error=task.error and task.error.message,
@@ -164,7 +214,7 @@ def _steps(tasks: Iterable[Any]) -> tuple[StepStatus, ...]:
 
 
 def _state(name: str | None) -> State:
-    return State.PENDING if name in {None, "RUNTIME_STATE_UNSPECIFIED"} else State(str(name).lower())
+    return State.PENDING if name in {None, "RUNTIME_STATE_UNSPECIFIED"} else parse_state(str(name))
 
 
 def _time(value: datetime | None) -> datetime | None:

@@ -6,21 +6,29 @@ leave it empty (backend/src/apiserver/server/api_converter.go, `toModelTask`).
 
 from components.errors import ClusterError
 from components.pusher.outcome import OUTCOME_FILE, Outcome
+from pipeline.kubeflow.run_status import PUSHER
 
 _TIMEOUT_S = (10.0, 60.0)
 _UNKNOWN = "the run succeeded, but whether the model was released cannot be told from here"
 _HINT = "the release store knows what was released: vww releases list --uri STORE"
 
 
-def read_cluster_outcome(prefix: str | None) -> Outcome:
+def read_cluster_outcome(prefix: str | None, pipeline_root: str | None) -> Outcome:
     """The outcome below a prefix of the pipeline root.
 
     Args:
-      prefix: such as `gs://bucket/root/pipeline/run/MicroPusher/`; None where the cluster chose the root.
+      prefix: such as `gs://bucket/root/pipeline/run/MicroPusher/`; None where the run does not tell.
+      pipeline_root: of the run; None where the cluster chose it.
 
     Raises:
       ClusterError: if it cannot be read from this machine, or is of another version of vww.
     """
+    if prefix is None and pipeline_root is not None:
+        raise ClusterError(
+            f"{_UNKNOWN}: the run was started from an uploaded pipeline, and does not tell its name",
+            expected=f"{OUTCOME_FILE} below {pipeline_root.rstrip('/')}/PIPELINE/RUN/{PUSHER}/",
+            hint=_HINT,
+        )
     if prefix is None:
         raise ClusterError(f"{_UNKNOWN}: the cluster chose the pipeline root", hint=f"--pipeline-root gs://…; {_HINT}")
     if not prefix.startswith("gs://"):

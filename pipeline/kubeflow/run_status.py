@@ -18,11 +18,20 @@ class State(StrEnum):
     CANCELING = "canceling"
     CANCELED = "canceled"
     PAUSED = "paused"
+    UNKNOWN = "unknown"  # in a word of the cluster's that is not among these
 
     @property
     def is_end(self) -> bool:
         """Whether nothing more will happen."""
         return self in {State.SUCCEEDED, State.SKIPPED, State.FAILED, State.CANCELED}
+
+
+def parse_state(word: str) -> State:
+    """The state that a cluster tells."""
+    try:
+        return State(word.lower())
+    except ValueError:
+        return State.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class StepStatus:
       started: None before it is.
       ended: None before it is.
       error: what the cluster says about it; None where it says nothing.
+      word: the state as the cluster writes it.
     """
 
     name: str
@@ -42,6 +52,7 @@ class StepStatus:
     started: datetime | None = None
     ended: datetime | None = None
     error: str | None = None
+    word: str | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -62,8 +73,10 @@ class RunStatus:
       steps: those that have begun, and those that were passed over.
       created: when it was submitted.
       ended: None before it is.
-      outcome_prefix: what the MicroPusher's outcome lies below; None where the cluster chose the pipeline root.
+      pipeline_root: what its artifacts lie below; None where the cluster chose it.
+      outcome_prefix: what the MicroPusher's outcome lies below; None where the run does not tell.
       error: what the cluster says about it; None where it says nothing.
+      word: the state as the cluster writes it.
     """
 
     run_id: str
@@ -72,5 +85,17 @@ class RunStatus:
     steps: tuple[StepStatus, ...]
     created: datetime | None = None
     ended: datetime | None = None
+    pipeline_root: str | None = None
     outcome_prefix: str | None = None
     error: str | None = None
+    word: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state.is_end or (self.state is State.UNKNOWN and self.ended is not None)
+
+
+def describe_state(status: RunStatus | StepStatus) -> str:
+    """The state for people, with the cluster's word where it is none of ours."""
+    return f"{status.state} ({status.word})" if status.state is State.UNKNOWN else str(status.state)

@@ -1,11 +1,13 @@
 """The way to a Kubeflow Pipelines server: where it is, who asks, and what went wrong where it does not serve."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import ClusterError, ConfigError
@@ -18,6 +20,8 @@ _AWAY = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
+# OpenSSL's words for an answer that is plain HTTP.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
 _HEALTH = "/apis/v2beta1/healthz"
 _FORWARD = "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80, then --host http://localhost:8080"
 
@@ -62,30 +66,53 @@ def check_host(host: str) -> str:
     Raises:
       ConfigError: if it is none.
     """
-    parts = urlsplit(host)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+    if "@" in host:  # and what stands before it is not repeated
         raise ConfigError(
-            f"received --host {host}",
+            "--host holds a user or a password, which Kubeflow Pipelines does not ask for",
+            expected="an address such as http://localhost:8080",
+            hint="--token-file FILE or KFP_TOKEN tells who asks",
+        )
+    if not _is_address(host):
+        raise ConfigError(
+            f"received --host {host!r}",
             expected="the address of Kubeflow Pipelines without a page of it, such as http://localhost:8080",
             hint=_FORWARD,
         )
     return host.rstrip("/")
 
 
+def _is_address(host: str) -> bool:
+    if re.search(r"[\s\x00-\x1f\x7f?#]", host):  # urlsplit passes over some of them
+        return False
+    try:
+        parts = urlsplit(host)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address; a port that is none
+        return False
+
+
 def read_token(access: Access) -> str | None:
     """The bearer token to show, if any.
 
     Raises:
-      ConfigError: if its file cannot be read or is empty.
+      ConfigError: if its file cannot be read, or it is no token; never with a part of it.
     """
     if access.token_file is None:
-        return access.token
+        return None if access.token is None else _check_token(access.token, "KFP_TOKEN")
     try:
-        token = access.token_file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read --token-file {access.token_file}: {error}") from error
-    if not token:
-        raise ConfigError(f"--token-file {access.token_file} is empty", expected="a bearer token")
+        text = access.token_file.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"cannot read --token-file {access.token_file}: {error.strerror}") from error
+    return _check_token(text, f"--token-file {access.token_file}")
+
+
+def _check_token(text: str, source: str) -> str:
+    token = text.strip()
+    if re.fullmatch("[!-~]+", token) is None:
+        raise ConfigError(
+            f"{source} " + ("holds what is no bearer token" if token else "is empty"),
+            expected="a bearer token: one word of plain characters, without `Bearer` before it",
+        )
     return token
 
 
@@ -97,7 +124,7 @@ def knock(access: Access) -> None:
 
     Raises:
       ClusterError: if it does not answer as Kubeflow Pipelines does.
-      ConfigError: if the token's file cannot be read.
+      ConfigError: if the token cannot be read.
     """
     import kfp_server_api.rest
 
@@ -120,8 +147,7 @@ def knock(access: Access) -> None:
             if token is None and (error.status in _REFUSED or 300 <= error.status < 400):
                 return
             raise
-    if not _is_object(answer.data):
-        raise _not_pipelines(access, "with no JSON" if b"<html" not in answer.data.lower() else "with a page of HTML")
+    check_object(access, _HEALTH, answer.data)
 
 
 @contextmanager
@@ -150,11 +176,8 @@ def server_errors(access: Access) -> Iterator[None]:
 
 def _explain(access: Access, status: int, reason: str | None, body: str | bytes) -> ClusterError:
     message = _message(body)
-    if status == 0:  # TLS, as kfp_server_api tells it
-        return ClusterError(
-            f"{access.host} cannot be trusted: {(reason or '').splitlines()[-1]}",
-            hint="--ca-cert FILE names the certificates that vouch for it",
-        )
+    if status == 0:
+        return _explain_without_status(access, reason or "")
     if status in _REFUSED or 300 <= status < 400:
         asks = "sends to a login page" if status < 400 else "refuses"
         return ClusterError(
@@ -163,35 +186,57 @@ def _explain(access: Access, status: int, reason: str | None, body: str | bytes)
             hint="--token-file FILE or KFP_TOKEN; vww also uses what the kfp command keeps in ~/.config/kfp",
         )
     if message is None and status == HTTPStatus.NOT_FOUND:
-        return _not_pipelines(access, "with 404")
+        return not_pipelines(access, f"{_HEALTH} with 404")
     if status in _AWAY:
         return NoAnswerError(f"{access.host} is not well ({status} {reason})" + (f": {message}" if message else ""))
     return ClusterError(f"{access.host} refuses ({status} {reason}): {message or 'it gives no reason'}")
 
 
-def _not_pipelines(access: Access, how: str) -> ClusterError:
+def _explain_without_status(access: Access, reason: str) -> ClusterError:
+    """What kfp_server_api reports without an answer's status: TLS, and a date that is none."""
+    if not reason.startswith("SSLError"):
+        return not_pipelines(access, f"with what its client cannot read: {reason}")
+    if any(sign in reason for sign in _NO_TLS):
+        return ClusterError(
+            f"{access.host} does not speak TLS",
+            expected="https:// only where the server has a certificate",
+            hint=f"--host {access.host.replace('https://', 'http://', 1)}",
+        )
     return ClusterError(
-        f"{access.host} is not Kubeflow Pipelines: it answers {_HEALTH} {how}",
+        f"{access.host} cannot be trusted: {reason.splitlines()[-1]}",
+        hint="--ca-cert FILE names the certificates that vouch for it",
+    )
+
+
+def not_pipelines(access: Access, how: str) -> ClusterError:
+    """The error for an answer that Kubeflow Pipelines does not give; `how` such as `runs/1 with a page of HTML`."""
+    return ClusterError(
+        f"{access.host} is not Kubeflow Pipelines: it answers {how}",
         expected="the address below which its API lies, such as http://localhost:8080, or https://HOST/pipeline",
         hint=_FORWARD,
     )
 
 
-def _is_object(body: bytes) -> bool:
+def check_object(access: Access, question: str, body: str | bytes) -> None:
+    """Raises ClusterError unless an answer is an object of JSON, as all of Kubeflow Pipelines' are."""
+    if _object(body) is None:
+        text = body if isinstance(body, str) else body.decode(errors="replace")
+        raise not_pipelines(
+            access, f"{question} with " + ("a page of HTML" if "<html" in text.lower() else "no object of JSON")
+        )
+
+
+def _object(body: str | bytes) -> dict[str, Any] | None:
     try:
-        return isinstance(json.loads(body), dict)
+        value = json.loads(body)
     except ValueError:
-        return False
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _message(body: str | bytes) -> str | None:
     """What the API says in an error; None where somebody else speaks."""
-    try:
-        told = json.loads(body)
-    except ValueError:
-        return None
-    if not isinstance(told, dict):
-        return None
+    told = _object(body) or {}
     return told.get("message") or told.get("error")
 
 

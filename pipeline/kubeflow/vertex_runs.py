@@ -14,7 +14,7 @@ from google.cloud.aiplatform import PipelineJob
 from components.errors import ClusterError, ConfigError
 from pipeline.kubeflow.invariants import check_spec
 from pipeline.kubeflow.package import Package
-from pipeline.kubeflow.run_status import PUSHER, RunStatus, State, StepStatus
+from pipeline.kubeflow.run_status import PUSHER, RunStatus, State, StepStatus, parse_state
 from pipeline.kubeflow.server import NoAnswerError
 from pipeline.kubeflow.submission import Submission
 
@@ -106,11 +106,14 @@ def _run_status(job: Any) -> RunStatus:
     return RunStatus(
         run_id=job.name,
         name=job.display_name,
-        state=_state(job.state.name),
+        state=_state(job.state),
+        word=_word(job.state),
+        pipeline_root=job.runtime_config.gcs_output_directory,
         steps=tuple(
             StepStatus(
                 name=task.task_name,
-                state=_state(task.state.name),
+                state=_state(task.state),
+                word=_word(task.state),
                 started=task.start_time,
                 ended=task.end_time,
                 error=task.error.message or None,
@@ -125,9 +128,14 @@ def _run_status(job: Any) -> RunStatus:
     )
 
 
-def _state(name: str) -> State:
-    name = re.sub("^(PIPELINE_)?STATE_", "", name)
-    return _STATES.get(name) or State(name.lower())
+def _state(state: Any) -> State:
+    name = re.sub("^(PIPELINE_)?STATE_", "", _word(state))
+    return _STATES.get(name) or parse_state(name)
+
+
+def _word(state: Any) -> str:
+    """The API's name of a state; a number where it is newer than its client."""
+    return str(getattr(state, "name", state))
 
 
 @contextmanager

@@ -5,15 +5,21 @@ import http.server
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from components.dataset import DatasetSummary
 from components.drift import Drift
@@ -303,6 +309,26 @@ def serve_html():
     return made
 
 
+def self_signed(folder):
+    """A server's side of TLS, with a certificate for localhost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context
+
+
 def test_submit_to_a_host_that_is_down_fails_at_once(vww, package):
     began = time.monotonic()
     answer = vww("submit", package, "--host", f"http://127.0.0.1:{free_port()}")
@@ -332,11 +358,22 @@ def test_submit_to_a_host_that_accepts_and_stays_silent_gives_up(vww, package, m
     assert "does not answer: Read timed out" in answer.err
 
 
-def test_submit_to_a_host_that_speaks_no_tls_is_one_error(vww, server, package):
+def test_submit_to_a_host_that_speaks_no_tls_is_told_to_leave_it_out(vww, server, package):
     answer = vww("submit", package, "--host", server.host.replace("http://", "https://"))
     assert answer.code == 1
-    assert "cannot be trusted" in answer.err
-    assert "--ca-cert FILE" in answer.err
+    assert "does not speak TLS" in answer.err
+    assert f"hint: --host {server.host}\n" in answer.err
+
+
+def test_submit_to_a_host_whose_certificate_nobody_vouches_for_names_the_flag_for_it(vww, package, tmp_path):
+    page = serve_html()
+    page.socket = self_signed(tmp_path).wrap_socket(page.socket, server_side=True)
+    answer = vww("submit", package, "--host", f"https://localhost:{page.server_port}")
+    page.shutdown()
+    page.server_close()
+    assert answer.code == 1
+    assert "cannot be trusted: " in answer.err
+    assert "hint: --ca-cert FILE" in answer.err
 
 
 def test_submit_without_a_host_or_with_a_page_of_it_is_a_usage_error(vww, package):
@@ -558,6 +595,28 @@ def test_wait_outlasts_a_server_that_is_away_for_a_while(vww, server, package):
     assert "Trainer" in answer.err
 
 
+def test_wait_outlasts_a_token_file_that_is_being_replaced(vww, package, tmp_path, monkeypatch):
+    server = PipelinesServer(needs=("authorization", "Bearer first"))
+    file = tmp_path / "token"
+    file.write_text("first")
+    vww("submit", package, "--host", server.host, "--token-file", file)
+    server.play = Play(scenes=list(PLAY), end="FAILED")
+    server.needs = None
+    changes = iter([file.unlink, file.touch, lambda: file.write_text("a\nb"), lambda: file.write_text("second")])
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: next(changes, int)())
+    monkeypatch.setattr("pipeline.kubeflow.follow.time", clock)
+    answer = vww("runs", "show", RUN, "--wait", "--host", server.host, "--token-file", file)
+    server.close()
+    assert f"cannot read --token-file {file}: No such file or directory; asking again" in answer.err
+    assert f"ClusterError: run {RUN} failed" in answer.err
+    assert {each.headers["authorization"] for each in server.received[-4:]} == {"Bearer second"}
+
+
+def test_wait_that_begins_without_a_token_in_the_file_is_a_usage_error(vww, server, tmp_path):
+    answer = vww("runs", "show", RUN, "--wait", "--host", server.host, "--token-file", tmp_path / "absent")
+    assert (answer.code, len(server.received)) == (2, 0)
+
+
 def test_wait_that_is_refused_halfway_says_that_the_run_goes_on(vww, server, package):
     server.play = Play(scenes=[PLAY[0], PLAY[1], {"Trainer": "EXPIRED"}])
     answer = vww("submit", package, "--host", server.host, "--wait")
@@ -615,3 +674,64 @@ def test_show_of_a_run_that_nobody_knows_is_one_error(vww, server):
     answer = vww("runs", "show", "nobody", "--host", server.host)
     assert answer.code == 1
     assert "Run nobody not found" in answer.err
+
+
+ODD = {"run_id": "odd", "display_name": "odd", "created_at": "2026-11-22T03:04:05Z"}
+
+
+def test_runs_in_a_state_that_is_new_are_shown_with_the_word_of_the_server(vww, server):
+    tasks = [{"display_name": "Trainer", "state": "THAWING"}, {"display_name": "Trainer-driver", "state": "SUCCEEDED"}]
+    run = ODD | {"state": "SOMETHING_NEW", "run_details": {"task_details": tasks}}
+    server.answers = {
+        "/apis/v2beta1/runs": {"runs": [run, ODD | {"run_id": "even", "state": "FAILED"}]},
+        "/apis/v2beta1/runs/odd": run,
+    }
+    listed = vww("runs", "list", "--host", server.host)
+    assert listed.code == 0
+    assert "unknown (SOMETHING_NEW)" in listed.out
+    assert "failed" in listed.out
+    shown = vww("runs", "show", "odd", "--host", server.host)
+    assert (shown.code, shown.out.splitlines()[0]) == (0, "odd: unknown (SOMETHING_NEW)")
+    assert "unknown (THAWING)" in shown.out
+
+
+def test_wait_for_a_run_that_has_ended_in_a_state_that_is_new_ends(vww, server):
+    server.answers["/apis/v2beta1/runs/odd"] = ODD | {"state": "FROZEN", "finished_at": "2026-11-22T04:04:05Z"}
+    answer = vww("runs", "show", "odd", "--wait", "--host", server.host)
+    assert (answer.code, "ClusterError: run odd unknown (FROZEN)" in answer.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (b"<!doctype html><HTML>", "answers run odd with a page of HTML"),
+        ([1, 2], "answers run odd with no object of JSON"),
+        ({}, "with one that has no id"),
+        (ODD | {"run_details": {"task_details": 5}}, "answers run odd with JSON that its client cannot read"),
+        (ODD | {"created_at": "yesterday"}, "cannot read: Failed to parse `yesterday` as datetime"),
+    ],
+)
+def test_show_of_what_is_no_run_says_that_this_is_not_kubeflow_pipelines(vww, server, told, message):
+    server.answers["/apis/v2beta1/runs/odd"] = told
+    answer = vww("runs", "show", "odd", "--host", server.host)
+    assert (answer.code, answer.out) == (1, "")
+    assert f"{server.host} is not Kubeflow Pipelines: it answers " in answer.err
+    assert message in answer.err
+    assert "--ca-cert" not in answer.err
+
+
+def test_list_that_is_a_page_of_html_is_not_kubeflow_pipelines(vww, server):
+    server.answers["/apis/v2beta1/runs"] = b"<html>"
+    answer = vww("runs", "list", "--host", server.host)
+    assert (answer.code, "answers its runs with a page of HTML" in answer.err) == (1, True)
+
+
+def test_show_of_a_run_of_an_uploaded_pipeline_says_below_what_its_verdict_lies(vww, server):
+    server.answers["/apis/v2beta1/runs/odd"] = ODD | {
+        "state": "SUCCEEDED",
+        "pipeline_version_reference": {"pipeline_id": "p", "pipeline_version_id": "v"},
+        "runtime_config": {"pipeline_root": "gs://bucket/runs"},
+    }
+    answer = vww("runs", "show", "odd", "--host", server.host)
+    assert "started from an uploaded pipeline" in answer.err
+    assert "outcome.json below gs://bucket/runs/PIPELINE/RUN/MicroPusher/" in answer.err
