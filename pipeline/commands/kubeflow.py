@@ -54,8 +54,8 @@ def compile_config(config: "RunConfig", target: Target) -> str:
         compiled = CompiledPipeline.from_json(ask_child("compile", CompileRequest(config=config, target=target), view))
         view.finish(f"{len(compiled.tasks)} steps for {target}, {len(compiled.text):,} bytes")
         view.say(f"A run may set: {', '.join(compiled.parameters)}")
-        for key in left_out(config, target):
-            view.say(f"{key} has no meaning on Vertex AI and was left out.")
+        for why in left_out(config, target):
+            view.say(f"{why} and was left out.")
     return compiled.text
 
 

@@ -28,9 +28,14 @@ GPU_STEPS: tuple[StepName, ...] = ("Trainer", "Tuner")
 _WEEK_S = 7 * 24 * 3600
 _LONGEST_DEADLINE_S = 2**31 - 1  # that Kubernetes takes: activeDeadlineSeconds
 
-_SECRET_WORDS = frozenset({"APIKEY", "CREDENTIAL", "CREDENTIALS", "KEY", "PASSWD", "PASSWORD", "SECRET", "TOKEN"})
-# How private keys, and the tokens of Amazon, GitHub, Google and OpenID begin.
-_SECRET_VALUE = re.compile(r"-----BEGIN |AKIA[0-9A-Z]{16}|gh[pousr]_|ya29\.|eyJ[A-Za-z0-9_-]+\.")
+_SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|CREDENTIALS?|APIKEY)(_|\d*$)|(TOKEN|_KEY|^KEY)_?\d*$")
+_FILE_NAME = re.compile(r"(KEY|CREDENTIALS?|_FILE|_PATH|_DIR)$")  # variables that name the file of a secret
+# How private keys, and the tokens of Amazon, GitHub, Google and OpenID begin; and a URL with a password.
+_SECRET_VALUE = re.compile(
+    r"-----BEGIN |\bAKIA[0-9A-Z]{16}|\bgh[pousr]_|\bgithub_pat_|\bya29\.|\beyJ[A-Za-z0-9_-]+\.|://[^/@\s]*:[^/@\s]+@"
+)
+SHM = "/dev/shm"  # noqa: S108  # the path that shared memory has
+_CODE = "/app"  # of the image
 # https://github.com/distribution/reference/blob/main/reference.go
 _IMAGE = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
@@ -54,9 +59,22 @@ def is_bucket_address(address: str, schemes: Collection[str]) -> bool:
     )
 
 
+def _is_secret(name: str, value: str) -> bool:
+    names_file = value.startswith("/") and _FILE_NAME.search(name.upper())
+    return bool(_SECRET_VALUE.search(value) or (_SECRET_NAME.search(name.upper()) and not names_file))
+
+
 def _check_mount_path(path: str) -> str:
-    if not re.fullmatch(r"/[^:]*[^:/]", path):
+    if not re.fullmatch(r"/[^:]*[^:/]", path) or ".." in path.split("/"):
         raise ValueError(f"expected a folder such as /data, from the root on; received {path!r}")
+    if path == _CODE:
+        raise ValueError(f"expected a folder such as /data; {path} has the code of the image, which it would hide")
+    return path
+
+
+def _check_sub_path(path: str) -> str:
+    if ".." in path.split("/"):
+        raise ValueError(f"expected a folder of the volume; received {path!r}")
     return path
 
 
@@ -127,7 +145,7 @@ class Volume(Options):
 
     claim: KubernetesName
     path: MountPath
-    sub_path: str | None = Field(default=None, pattern=r"^[^/]+(/[^/]+)*$")
+    sub_path: Annotated[str, Field(pattern=r"^[^/]+(/[^/]+)*$"), AfterValidator(_check_sub_path)] | None = None
 
 
 class Secret(Options):
@@ -201,8 +219,7 @@ class StepOptions(Options):
     @classmethod
     def _check_env(cls, env: dict[str, str]) -> dict[str, str]:
         for name, value in env.items():
-            named_so = not _SECRET_WORDS.isdisjoint(name.upper().split("_")) and not value.startswith("/")
-            if named_so or _SECRET_VALUE.match(value):
+            if _is_secret(name, value):
                 raise ValueError(
                     f"{name} looks like a credential, which everyone who sees the pipeline would read; put it into a "
                     f"Kubernetes Secret and name that in secrets, such as {{name: NAME, env: {{{name}: KEY}}}}"
@@ -212,9 +229,10 @@ class StepOptions(Options):
     @model_validator(mode="after")
     def _check_mounts(self) -> Self:
         paths = [volume.path for volume in self.volumes] + [s.path for s in self.secrets if s.path is not None]
+        paths += [SHM] if self.shm is not None else []
         twice = sorted({path for path in paths if paths.count(path) > 1})
         if twice:
-            raise ValueError(f"volumes, secrets: two are mounted at {twice[0]}; expected a folder for each")
+            raise ValueError(f"volumes, secrets, shm: two are mounted at {twice[0]}; expected a folder for each")
         return self
 
 

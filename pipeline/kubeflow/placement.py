@@ -5,11 +5,10 @@ from typing import Any
 
 from kfp import kubernetes
 
-from pipeline.kubeflow.options import Accelerator, Retries, Secret, StepOptions, Target
+from pipeline.kubeflow.options import SHM, Accelerator, Retries, Secret, StepOptions, Target
 
 _GB = 1000**3
 _BYTES = {"k": 1000, "M": 1000**2, "G": _GB, "T": 1000**4, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-_SHM = "/dev/shm"  # noqa: S108  # the path that shared memory has
 
 
 def place_step(task: Any, container: Any, options: StepOptions, target: Target) -> None:
@@ -74,7 +73,7 @@ def pod_settings(options: StepOptions) -> dict[str, Any]:
     for secret in options.secrets:
         _use_secret(pod, secret)
     if options.shm is not None:
-        kubernetes.empty_dir_mount(pod, "shm", _SHM, "Memory", options.shm)
+        kubernetes.empty_dir_mount(pod, "shm", SHM, "Memory", options.shm)
     if options.deadline_s is not None:
         kubernetes.set_timeout(pod, options.deadline_s)
     settings: dict[str, Any] = pod.platform_config.get("kubernetes", {})

@@ -85,13 +85,18 @@ def _check_name(config: RunConfig, target: Target) -> None:
 
 
 def left_out(config: RunConfig, target: Target) -> list[str]:
-    """The keys of the config that have no meaning for a target."""
-    if target == "kubeflow":
-        return []
+    """The keys of the config that have no meaning for a target or for the config's steps, and why."""
     kubeflow = kubeflow_section(config)
+    tuner = ["kubeflow.steps.Tuner has no meaning without the section tuner"]
+    unused = tuner if config.tuner is None and "Tuner" in kubeflow.steps else []
+    if target == "kubeflow":
+        return unused
     sections = {"all_steps": kubeflow.all_steps} | {f"steps.{name}": each for name, each in kubeflow.steps.items()}
-    return [
-        f"kubeflow.{where}.{key}" for where, each in sections.items() for key in _OF_KUBERNETES if getattr(each, key)
+    return unused + [
+        f"kubeflow.{where}.{key} has no meaning on Vertex AI"
+        for where, each in sections.items()
+        for key in _OF_KUBERNETES
+        if getattr(each, key)
     ]
 
 

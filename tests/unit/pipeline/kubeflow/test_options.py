@@ -110,6 +110,12 @@ def test_gpu_of_the_trainer_is_taken():
         ("db_password", "abc"),
         ("SIGNER", "-----BEGIN PRIVATE KEY-----"),
         ("REPOSITORY", "ghp_0123456789"),
+        ("MYTOKEN", "abc"),
+        ("TOKEN_2", "abc"),
+        ("DB_PASSWORD", "/x"),
+        ("FLAGS", "--id AKIAABCDEFGHIJKLMNOP"),
+        ("REPOSITORY", "github_pat_11ABC"),
+        ("HTTP_PROXY", "http://user:pass@host:1"),
     ],
 )
 def test_env_that_looks_like_a_credential_is_refused_with_the_way_it_goes(name, value):
@@ -125,6 +131,11 @@ def test_env_that_looks_like_a_credential_is_refused_with_the_way_it_goes(name, 
         "{GOOGLE_APPLICATION_CREDENTIALS: /keys/key.json}",
         "{TOKENIZERS_PARALLELISM: 'false'}",
         "{TF_CPP_MIN_LOG_LEVEL: '1'}",
+        "{KEY_COUNT: '3'}",
+        "{MONKEY: capuchin}",
+        "{DB_PASSWORD_FILE: /run/secrets/db}",
+        "{HTTP_PROXY: 'http://proxy:3128'}",
+        "{AUTHOR: 'laughs_a_lot'}",
     ],
 )
 def test_env_that_is_no_secret_is_taken(env):
@@ -159,7 +170,20 @@ def test_env_that_is_no_secret_is_taken(env):
         ),
         (
             "kubeflow.all_steps.volumes=[{claim: a, path: /x}, {claim: b, path: /x}]",
-            "kubeflow.all_steps.volumes, secrets: two are mounted at /x",
+            "kubeflow.all_steps.volumes, secrets, shm: two are mounted at /x",
+        ),
+        (
+            "kubeflow.all_steps={shm: 1Gi, volumes: [{claim: a, path: /dev/shm}]}",
+            "kubeflow.all_steps.volumes, secrets, shm: two are mounted at /dev/shm",
+        ),
+        (
+            "kubeflow.all_steps.volumes=[{claim: a, path: /app}]",
+            "volumes.0.path: expected a folder such as /data; /app",
+        ),
+        ("kubeflow.all_steps.volumes=[{claim: a, path: /x/../y}]", "volumes.0.path: expected a folder such as /data"),
+        (
+            "kubeflow.all_steps.volumes=[{claim: a, path: /x, sub_path: ../y}]",
+            "kubeflow.all_steps.volumes.0.sub_path: expected a folder of the volume; received '../y'",
         ),
         ("kubeflow.all_steps.secrets=[{name: s}]", "kubeflow.all_steps.secrets.0.env, path: expected one of the two"),
         (

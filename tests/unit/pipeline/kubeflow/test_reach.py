@@ -134,10 +134,15 @@ def test_keys_without_meaning_on_vertex_are_named():
     config = read(ON_VOLUME, "kubeflow.steps.Trainer={shm: 2Gi, cpu: 4, deadline_s: 60}")
     assert left_out(config, "kubeflow") == []
     assert left_out(config, "vertex") == [
-        "kubeflow.all_steps.volumes",
-        "kubeflow.steps.Trainer.shm",
-        "kubeflow.steps.Trainer.deadline_s",
+        f"kubeflow.{key} has no meaning on Vertex AI"
+        for key in ("all_steps.volumes", "steps.Trainer.shm", "steps.Trainer.deadline_s")
     ]
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_step_that_the_config_does_not_have_is_named(target):
+    config = read("kubeflow.steps.Tuner={cpu: 4}")
+    assert left_out(config, target) == ["kubeflow.steps.Tuner has no meaning without the section tuner"]
 
 
 # Beam's workers.
