@@ -144,6 +144,7 @@ def _vertex(project: str | None, region: str | None) -> "VertexRuns":
         raise ConfigError(
             "Vertex AI runs a pipeline in a project and a region", hint="--project ID --region europe-west4"
         )
+    typer.echo(f"asking Vertex AI in {region}", err=True)  # the import alone takes ten seconds
     from pipeline.kubeflow.vertex_runs import VertexRuns
 
     return VertexRuns(project, region)

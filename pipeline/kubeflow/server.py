@@ -168,7 +168,7 @@ def server_errors(access: Access) -> Iterator[None]:
     except urllib3.exceptions.HTTPError as error:
         cause = getattr(error, "reason", None) or error
         raise NoAnswerError(
-            f"{access.host} does not answer: {_last_words(cause)}",
+            f"{access.host} does not answer: {last_words(cause)}",
             expected="the address of Kubeflow Pipelines, such as http://localhost:8080",
             hint=_FORWARD,
         ) from error
@@ -240,6 +240,6 @@ def _message(body: str | bytes) -> str | None:
     return told.get("message") or told.get("error")
 
 
-def _last_words(error: object) -> str:
+def last_words(error: object) -> str:
     """Such as `Connection refused`, out of `HTTPConnection(…): Failed to …: [Errno 111] Connection refused`."""
-    return str(error).rsplit(": ", 1)[-1].rsplit("] ", 1)[-1].rstrip(")")
+    return str(error).rsplit(": ", 1)[-1].rsplit("] ", 1)[-1].rstrip("\"')")

@@ -4,21 +4,25 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import google.auth
 from google.api_core.exceptions import GoogleAPICallError, ServiceUnavailable, TooManyRequests
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.transport.requests import Request
 from google.cloud.aiplatform import PipelineJob
 
 from components.errors import ClusterError, ConfigError
 from pipeline.kubeflow.invariants import check_spec
 from pipeline.kubeflow.package import Package
 from pipeline.kubeflow.run_status import PUSHER, RunStatus, State, StepStatus, parse_state
-from pipeline.kubeflow.server import NoAnswerError
+from pipeline.kubeflow.server import NoAnswerError, last_words
 from pipeline.kubeflow.submission import Submission
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_TOKEN_S = (3.0, 20.0)  # to connect to each address of Google's token server, and for its answer
+_CREATE_S = 30.0
 # PipelineState and PipelineTaskDetail.State of aiplatform_v1, where they say it in other words.
 _STATES = {
     "UNSPECIFIED": State.PENDING,
@@ -36,16 +40,17 @@ class VertexRuns:
     Args:
       project: its id.
       region: such as `europe-west4`.
-      credentials: None for those of this machine.
 
     Raises:
-      ClusterError: if this machine has no Google credentials.
+      NoAnswerError: if Google does not answer: its client would find out in two minutes.
+      ClusterError: if this machine has no Google credentials, or they are refused.
     """
 
-    def __init__(self, project: str, region: str, credentials: Any = None) -> None:
+    def __init__(self, project: str, region: str) -> None:
         self._project, self._region = project, region
         with _errors():
-            self._credentials = credentials or google.auth.default(scopes=[_SCOPE])[0]
+            self._credentials = google.auth.default(scopes=[_SCOPE])[0]
+            self._credentials.refresh(partial(Request(), timeout=_TOKEN_S))  # type: ignore[no-untyped-call]
 
     def _job(self, package: Package, submission: Submission) -> PipelineJob:
         check_spec(package.text, str(package.path))
@@ -76,7 +81,7 @@ class VertexRuns:
         """
         job = self._job(package, submission)
         with _errors(), _quiet():
-            job.submit(service_account=submission.service_account)
+            job.submit(service_account=submission.service_account, create_request_timeout=_CREATE_S)
         return str(job.resource_name)
 
     def run_url(self, run_id: str) -> str:
@@ -152,6 +157,11 @@ def _quiet() -> Iterator[None]:
 def _errors() -> Iterator[None]:
     try:
         yield
+    except TransportError as error:
+        raise NoAnswerError(
+            f"Google does not answer when it is asked for a token: {last_words(error.args[0])}",
+            expected="a network that reaches Google Cloud",
+        ) from error
     except GoogleAuthError as error:
         raise ClusterError(
             f"Vertex AI is not told who asks: {error}",

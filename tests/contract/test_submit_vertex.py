@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.protobuf import json_format
 
 from pipeline.cli import main
+from pipeline.kubeflow.run_status import describe_state
 from tests.contract.test_submit import OUTCOME, pipeline_spec
 from tests.pipelines_server import parse_pipeline
 
@@ -178,7 +179,7 @@ def test_vertex_job_is_submitted_followed_and_ends_with_the_release(vww, server,
     }  # fmt: skip
     tasks = job["pipelineSpec"]["root"]["dag"]["tasks"].values()
     assert [task["cachingOptions"] for task in tasks] == [{"enableCache": False}] * 3
-    assert [" ".join(line.split()) for line in answer.err.splitlines()[1:]] == [
+    assert [" ".join(line.split()) for line in answer.err.splitlines()[2:]] == [
         "Trainer running", "Trainer succeeded 30 s",
     ]  # fmt: skip
     assert "Released: gs://bucket/releases/tiny/v1" in answer.out
@@ -198,7 +199,7 @@ def test_vertex_that_refuses_the_job_is_one_error(vww, server, package):
     where = ("--project", "my-project", "--region", "europe-west4")
     answer = vww(package, *where, "--service-account", "nobody")
     assert answer.code == 1
-    assert answer.err.startswith("ClusterError: Vertex AI refuses: ")
+    assert "\nClusterError: Vertex AI refuses: " in answer.err
     assert answer.err.endswith(": service account not found\n")
 
 
@@ -220,4 +221,24 @@ def test_vertex_without_credentials_is_one_error(vww, package, monkeypatch, tmp_
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "absent.json"))
     answer = vww(package, "--project", "my-project", "--region", "europe-west4")
     assert answer.code == 1
-    assert answer.err.startswith("ClusterError: Vertex AI is not told who asks")
+    assert answer.err.startswith("asking Vertex AI in europe-west4\nClusterError: Vertex AI is not told who asks")
+
+
+def test_vertex_without_a_network_is_told_at_once(vww, server, package):
+    server.close()
+    began = time.monotonic()
+    answer = vww(package, "--project", "my-project", "--region", "europe-west4")
+    assert time.monotonic() - began < 10  # Google's client alone tries for two minutes
+    assert answer.code == 1
+    assert "NoAnswerError: Google does not answer when it is asked for a token: Connection refused\n" in answer.err
+
+
+@pytest.mark.filterwarnings("ignore:Unrecognized PipelineState")
+def test_vertex_job_in_a_state_that_is_newer_than_the_client_is_told_by_its_number():
+    from google.cloud.aiplatform_v1.types import PipelineJob
+
+    from pipeline.kubeflow.vertex_runs import _run_status
+
+    job = PipelineJob(name=f"projects/{NUMBER}/locations/europe-west4/pipelineJobs/1")
+    PipelineJob.pb(job).state = 99
+    assert describe_state(_run_status(job)) == "unknown (99)"
