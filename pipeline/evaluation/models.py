@@ -8,7 +8,7 @@ checkpoint.npz          of a training, finished or not; averaged weights where t
 """
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,10 +133,11 @@ def of_flatbuffer(content: bytes, name: str, input_range: InputRange, runtime: R
         that only it takes, such as a slimmed one.
 
     Raises:
-      ModelError: if it cannot be fed images, or not be run.
+      ModelError: if it cannot be fed images, not be run, or is no classifier.
     """
     report = inspect_flatbuffer(content)
     source, output = report.inputs[0], report.outputs[0]
+    _check_one_row([each.shape for each in report.outputs], name)
     shape = image_shape(source.shape, name)
     runtime = runtime or _find_runtime(content, np.zeros((1, *shape), source.dtype))
     run = under_tflm if runtime == "tflm" else run_reference
@@ -146,6 +147,26 @@ def of_flatbuffer(content: bytes, name: str, input_range: InputRange, runtime: R
         return np.asarray(dequantize(codes, output).reshape(len(codes), -1), np.float64)
 
     return Classifier(f"{name}, {source.dtype} under {_RUNTIMES[runtime]}", shape, answer)
+
+
+def _check_one_row(outputs: Sequence[Sequence[int | None]], name: str) -> None:
+    """Refuses what answers in more than one row of labels: a detector answers once for every anchor.
+
+    Args:
+      outputs: the shape of each, [n, ...]; None for a dimension that is not known, empty where their number is not.
+      name: of the model, for a person.
+
+    Raises:
+      ModelError: if there is not one output of one row.
+    """
+    rows = [size for shape in outputs for size in shape[1:-1] if size not in (1, None)]
+    if len(outputs) != 1 or rows:
+        raise ModelError(
+            f"{name} is no classifier: its outputs are {' and '.join(str(list(shape)) for shape in outputs)}",
+            expected="one output of one row of labels, [n, labels]",
+            hint="a detector's file holds neither anchors nor labels: `vww predict` takes the folder of its release, "
+            "and its figures are those of its run, in `vww report RUN` and `vww releases show`",
+        )
 
 
 def _find_runtime(content: bytes, image: npt.NDArray[Any]) -> Runtime:
@@ -178,7 +199,7 @@ def of_saved_model(folder: Path, input_range: InputRange) -> Classifier:
     """A classifier of a SavedModel with the pixels signature, or one that takes float images.
 
     Raises:
-      ModelError: if it has neither.
+      ModelError: if it has neither, or is no classifier.
     """
     import tensorflow as tf
 
@@ -198,6 +219,8 @@ def of_saved_model(folder: Path, input_range: InputRange) -> Classifier:
             f"{folder}: signature {name!r} takes {', '.join(str(spec) for spec in specs.values())}",
             expected="one float32 tensor of images, [n, height, width, channels]",
         )
+    answers = [answer.shape for answer in signature.structured_outputs.values()]
+    _check_one_row([[] if answer.rank is None else answer.as_list() for answer in answers], str(folder))
     ((key, spec),) = images.items()
     shape = spec.shape.as_list()
 
@@ -238,6 +261,7 @@ def load_keras(path: Path) -> Any:
 
 def _of_keras(path: Path, input_range: InputRange) -> Classifier:
     model = load_keras(path)
+    _check_one_row([answer.shape for answer in model.outputs], path.name)
     return Classifier(
         f"Keras model {path.name}",
         image_shape(tuple(model.input_shape), path.name),
@@ -260,6 +284,7 @@ def _of_checkpoint(path: Path) -> Classifier:
             hint="judge it with the version that trains it, or train anew",
         ) from error
     model = build_model(job, total_steps=1)
+    _check_one_row([answer.shape for answer in model.outputs], f"the checkpoint {path}")
     model.set_weights(checkpoint.weights)
     averaged = "" if job.trainer.ema_decay is None else ", averaged weights"
     return Classifier(

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from components import pixels
+from components.detection.options import DetectorOptions
 from components.errors import ModelError, StorageError
 from components.quantization.contracts import TensorContract
 from components.trainer.checkpoints import Checkpoint, CheckpointFolder, Position
@@ -151,3 +152,21 @@ def test_open_classifier_of_a_model_without_images_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"takes an input of shape \[None, 7\]") as caught:
         open_classifier(str(tmp_path / "dense.keras"), "-1..1")
     assert "[n, side, side, 1 or 3]" in caught.value.expected
+
+
+def test_open_classifier_of_a_detector_is_refused(detector, detector_saved_model, tmp_path):
+    (tmp_path / "detector.tflite").write_bytes(detector("per_map"))
+    for path in (tmp_path / "detector.tflite", detector_saved_model):
+        with pytest.raises(ModelError, match=r"is no classifier: its outputs are \[") as caught:
+            open_classifier(str(path), "-1..1")
+        assert "`vww predict` takes the folder of its release" in caught.value.hint
+
+
+def test_open_classifier_of_a_detectors_checkpoint_is_refused(job, tmp_path):
+    trainer = job.trainer.model_copy(update={"detector": DetectorOptions()})
+    detecting = job.model_copy(update={"trainer": trainer, "side": 64})
+    weights = build_model(detecting, total_steps=1).get_weights()
+    folder = CheckpointFolder(tmp_path, detecting.to_json(), "code", [])
+    folder.write(Checkpoint(Position(step=7), weights, weights, []))
+    with pytest.raises(ModelError, match="is no classifier"):
+        open_classifier(str(folder.path), "-1..1")
