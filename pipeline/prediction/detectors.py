@@ -12,16 +12,15 @@ from components.detection.options import DecoderOptions
 from components.pusher.detector_scoring import find_objects
 from components.pusher.figures import DetectorFigures
 from components.pusher.manifest import Manifest
-from components.pusher.release import CONFIG_NAME
 from components.quantization.inspect import inspect_flatbuffer
 from components.quantization.outputs import boxes_and_scores
 from components.quantization.reference import run_reference
-from pipeline.config import read_config
 from pipeline.evaluation.feeding import feed, image_shape
 from pipeline.evaluation.models import under_tflm
 from pipeline.evaluation.report import Runtime
 from pipeline.prediction.predictor import Predictor, Rasters, Sight, flatbuffer_name
 from pipeline.prediction.records import Detection, DetectionPrediction, Prediction, PredictionRequest
+from pipeline.prediction.released_network import read_network
 
 Find = Callable[[Rasters], Sequence[Detections]]
 
@@ -36,14 +35,12 @@ def open_detector(folder: Path, manifest: Manifest, request: PredictionRequest, 
       figures: what was measured of it, its operating point among them.
 
     Raises:
-      ConfigError: if the release's config is of another version of vww.
+      ReleaseError: if its config states the detector as this version of vww does not read it.
       ModelError: if the model and the release's config do not belong together, or it cannot be run.
     """
-    config = read_config(str(folder / CONFIG_NAME))
-    assert config.trainer.detector is not None
-    maps = anchor_maps(config.trainer.backbone, config.transform.side, config.trainer.detector)
-    decoder = config.release.decoder
     shape = image_shape(manifest.input.shape, manifest.model)
+    backbone, network, decoder = read_network(folder, manifest.code)
+    maps = anchor_maps(backbone, shape[0], network)
     release = f"of release {manifest.model} {manifest.version}"
     if request.weights == "float":
         description = f"float model {release}"
