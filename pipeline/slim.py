@@ -45,11 +45,12 @@ def slim_file(file: Path, output: Path | None, images: Path | None, *, as_json: 
             expected="another file for the output; LiteRT reads the original only",
             hint="-o OTHER.tflite",
         )
-    from components.pusher.durable_files import replace_durably, storage_errors
+    from components.pusher.durable_files import check_replaceable, replace_durably, storage_errors
     from components.quantization.equality import compare_flatbuffers
     from components.quantization.inspect import inspect_flatbuffer
     from components.quantization.slim import slim_flatbuffer
 
+    check_replaceable(target)
     slimmed = slim_flatbuffer(data)
     fed = _images(inspect_flatbuffer(data).inputs, images)
     view.start("TFLite Micro")

@@ -4,10 +4,11 @@ import errno
 import fcntl
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,14 +81,38 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def check_replaceable(path: Path) -> None:
+    """Says at once what `replace_durably` would say when all is made that is to be written.
+
+    Args:
+      path: of the file; its folder may be yet to be made.
+
+    Raises:
+      StorageError: if it is a folder, or no file can be made where it goes.
+    """
+    expected = "the name of a file, in a folder that may be written"
+    if path.is_dir():
+        raise StorageError(f"{path} cannot be written: it is a folder", expected=expected, hint="name a file in it")
+    try:
+        with tempfile.TemporaryFile(dir=nearest_existing(path.parent)):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}", expected=expected, hint="name another folder"
+        ) from error
+
+
 def replace_durably(path: Path, content: bytes) -> None:
-    """Writes a file so that every reader, and a crash, see its old content or its new one."""
+    """Writes a file so that every reader, and a crash, see its old content or its new one; an OSError names it."""
     staging = path.with_name(f"{STAGING_PREFIX}{uuid.uuid4().hex}")
     try:
         write_durably(staging, content)
         staging.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        staging.unlink(missing_ok=True)
+        with suppress(OSError):
+            staging.unlink()
     sync_folder(path.parent)
 
 

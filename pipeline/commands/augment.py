@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.arguments import ConfigFile, Overrides
+from pipeline.commands.arguments import ConfigFile, Overrides, in_utf8
 
 augment = typer.Typer(help="Look at the augmentation before anything is trained with it.", no_args_is_help=True)
 
@@ -18,10 +18,13 @@ def augment_preview(
     images: Annotated[int, typer.Option(min=1, help="How many training images; one row each.")] = 6,
     columns: Annotated[int, typer.Option(min=1, help="How many changed versions of each.")] = 6,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE.jpg", help="The sheet; run.root/augmentation.jpg.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE.jpg", callback=in_utf8, help="The sheet; run.root/augmentation.jpg."
+        ),
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write them there as TensorBoard images.")
+        Path | None, typer.Option(metavar="DIR", callback=in_utf8, help="Also write them there as TensorBoard images.")
     ] = None,
 ) -> None:
     """Draw a contact sheet: training images, and changed versions of them as the model would see them."""
@@ -38,6 +41,7 @@ def augment_preview(
         )
 
     from components.example_gen.plan import plan_dataset
+    from components.pusher.durable_files import check_replaceable
     from pipeline.child import ask_child
     from pipeline.console import RunView
     from pipeline.report.preview import PreviewReport, PreviewRequest
@@ -49,6 +53,7 @@ def augment_preview(
         sheet=str((Path(config.run.root) / "augmentation.jpg" if output is None else output).absolute()),
         tensorboard=None if tensorboard is None else str(tensorboard.absolute()),
     )
+    check_replaceable(Path(request.sheet))
     with RunView() as view:
         view.start("data  ")
         plan = plan_dataset(config.data, lambda done, total: view.advance(done, total, "images"))

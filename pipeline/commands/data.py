@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands.arguments import ConfigFile, Overrides
+from pipeline.commands.arguments import ConfigFile, Overrides, in_utf8
 
 COCO_CONFIG = Path(__file__).parents[1] / "configs" / "vww_mobilenet_v1_025_96_gray.yaml"
 
@@ -98,11 +98,13 @@ def labels_diff(
         "person"
     ),
     sheet: Annotated[
-        Path, typer.Option("--sheet", metavar="FILE.jpg", help="Where images that change label are shown.")
+        Path,
+        typer.Option("--sheet", metavar="FILE.jpg", callback=in_utf8, help="Where images that change label are shown."),
     ] = Path("labels-diff.jpg"),
 ) -> None:
     """Label a set by two rules or more: counts, where they differ, and a contact sheet of the images that change."""
     from components.example_gen.coco import read_annotations
+    from components.pusher.durable_files import check_replaceable
     from pipeline.labels import (
         changed_images,
         find_rules,
@@ -113,6 +115,7 @@ def labels_diff(
     )
 
     rules = find_rules(rule)
+    check_replaceable(sheet)
     dataset = read_annotations(annotations)
     labels_of_rules = label_by_rules(dataset, category, rules)
     print_labels(labels_of_rules, category)
@@ -135,7 +138,10 @@ def data_report(
     config_file: ConfigFile,
     overrides: Overrides = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE.html", help="The page; run.root/data-report.html.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE.html", callback=in_utf8, help="The page; run.root/data-report.html."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than tables.")] = False,
     limit: Annotated[
@@ -147,12 +153,14 @@ def data_report(
 
     config = read_config(config_file, overrides or ())
 
+    from components.pusher.durable_files import check_replaceable
     from pipeline.console import RunView
     from pipeline.report.data_page import write_page
     from pipeline.report.data_report import gather_data_report
     from pipeline.report.data_tables import print_report
 
     page = Path(config.run.root) / "data-report.html" if output is None else output
+    check_replaceable(page)
     with RunView() as view:
         report = gather_data_report(config, view, limit=limit)
         view.start("page  ")

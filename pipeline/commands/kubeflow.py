@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.errors import ConfigError, GateError, StorageError
-from pipeline.commands.arguments import ConfigFile, Overrides
+from components.pusher.durable_files import check_replaceable, replace_durably, storage_errors
+from pipeline.commands.arguments import ConfigFile, Overrides, in_utf8
 from pipeline.kubeflow.options import Target
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def compile_(
     target: Annotated[
         Target, typer.Option("--target", help="What will run it: kubeflow (YAML) or vertex (Vertex AI, JSON).")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the pipeline goes.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", callback=in_utf8, help="Where the pipeline goes.")
+    ],
     overrides: Overrides = None,
 ) -> None:
     """Compile the pipeline that CONFIG describes for Kubeflow Pipelines or Vertex AI."""
@@ -32,7 +35,9 @@ def compile_(
 
     config = read_config(config_file, overrides or ())
     _check_output(output, target)
-    _write(output, compile_config(config, target))
+    content = compile_config(config, target).encode()
+    with storage_errors(output, len(content)):
+        replace_durably(output, content)
     sys.stdout.write(f"{output}\n")
 
 
@@ -67,19 +72,7 @@ def _check_output(path: Path, target: Target) -> None:
         )
     if not path.parent.is_dir():
         raise StorageError(f"{path} cannot be written: there is no folder {path.parent}", expected="one that is there")
-
-
-def _write(path: Path, text: str) -> None:
-    """All of it, or nothing."""
-    half = path.with_name(f".{path.name}.new")
-    try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(path)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror}", expected="a folder that is there and may be written"
-        ) from error
+    check_replaceable(path)
 
 
 def emulate(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands.arguments import ConfigFile, Overrides
+from pipeline.commands.arguments import ConfigFile, Overrides, in_utf8
 
 ModelRange = Annotated[
     Literal["-1..1", "0..1", "0..255"],
@@ -21,6 +21,7 @@ def inspect(
         typer.Option(
             "--against-float",
             metavar="FLOAT",
+            callback=in_utf8,
             help="Its SavedModel, .keras, .h5 or float .tflite: what each layer loses.",
         ),
     ] = None,
@@ -46,7 +47,8 @@ def inspect(
 def slim(
     file: Annotated[Path, typer.Argument(metavar="FILE.tflite", help="Any int8 model, of whatever origin.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where it goes; FILE_micro.tflite if left out.")
+        Path | None,
+        typer.Option("-o", "--output", callback=in_utf8, help="Where it goes; FILE_micro.tflite if left out."),
     ] = None,
     images: Annotated[
         Path | None, typer.Option("--images", metavar="DIR", help="Feed these to both files, not random inputs.")
@@ -66,6 +68,7 @@ def evaluate(
         str,
         typer.Argument(
             metavar="WHAT",
+            callback=in_utf8,
             help="A release, .tflite, .keras, .h5, SavedModel, or a checkpoint, of a running training too.",
         ),
     ],

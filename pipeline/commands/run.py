@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.errors import GateError, StorageError
-from pipeline.commands.arguments import ConfigFile, Overrides
+from pipeline.commands.arguments import ConfigFile, Overrides, in_utf8
 
 if TYPE_CHECKING:
     from components.pusher.outcome import Outcome
@@ -93,12 +93,16 @@ def _write_page(config: "RunConfig") -> None:
 def report(
     run_root: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder: run.root, such as runs/demo.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where the page goes; RUN/report.html if left out.")
+        Path | None,
+        typer.Option("-o", "--output", callback=in_utf8, help="Where the page goes; RUN/report.html if left out."),
     ] = None,
 ) -> None:
     """Write the newest outcome of RUN as one HTML page: verdict, gates, figures, confusion, pictures."""
+    from components.pusher.durable_files import check_replaceable
     from pipeline.report.run_page import REPORT_FILE, find_outcome, write_run_page
 
     path = run_root / REPORT_FILE if output is None else output
-    write_run_page(run_root.absolute().name, find_outcome(run_root), path)
+    outcome = find_outcome(run_root)
+    check_replaceable(path)
+    write_run_page(run_root.absolute().name, outcome, path)
     typer.echo(str(path))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.arguments import ConfigFile, Overrides
+from pipeline.commands.arguments import ConfigFile, Overrides, in_utf8
 
 if TYPE_CHECKING:
     from pipeline.sweep.results import SweepReport
@@ -30,7 +30,8 @@ def sweep(
         int | None, typer.Option(min=1, metavar="N", help="Points at the same time; one for every two cores.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where sweep.html goes; run.root/sweep.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", callback=in_utf8, help="Where sweep.html goes; run.root/sweep."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than a table.")] = False,
 ) -> None:

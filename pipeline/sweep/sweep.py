@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import VwwError
+from components.pusher.durable_files import check_replaceable
 from pipeline.console import RunView
 from pipeline.report.sweep_page import write_sweep_page
 from pipeline.run import locked, look_at_data
@@ -29,6 +30,7 @@ class Sweep:
 
     Raises:
       ConfigError: naming every point that cannot be built.
+      StorageError: if the page cannot be written.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Sweep:
         self._root = Path(self._points[0].config.run.root)
         self._folder = self._root / FOLDER
         self.page = (self._folder if output is None else output) / PAGE_FILE
+        check_replaceable(self.page)
         self._rows: list[PointRow] = []
 
     def run(self, parallel: int) -> SweepReport:

@@ -50,6 +50,12 @@ def command(config_of, sample_set, tmp_path, monkeypatch, capfd):
     signal.signal(signal.SIGINT, on_interrupt)
 
 
+def test_command_that_is_to_write_over_a_folder_is_refused_before_the_set_is_read(command, tmp_path):
+    code, stdout, stderr = command("-o", tmp_path, "--set", "data.annotations=none.json")
+    assert (code, stdout) == (1, "")
+    assert stderr.startswith(f"StorageError: {tmp_path} cannot be written: it is a folder")
+
+
 def test_command_prints_tables_and_the_page_it_wrote(command, tmp_path):
     code, stdout, stderr = command()
     page = tmp_path / "run" / "data-report.html"
