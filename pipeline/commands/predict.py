@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.commands.arguments import in_utf8
 from pipeline.commands.models import ModelRange
 from pipeline.commands.releases import DEFAULT_STORE, Store
 
@@ -15,6 +16,7 @@ def predict(
         str,
         typer.Argument(
             metavar="RELEASE",
+            callback=in_utf8,
             help="A release's folder; MODEL, MODEL/VERSION or MODEL/CHANNEL in the store; or a .tflite file.",
         ),
     ],
@@ -29,7 +31,8 @@ def predict(
         typer.Option("--runtime", help="For int8: TFLite Micro (if left out), or LiteRT with its reference kernels."),
     ] = None,
     draw: Annotated[
-        Path | None, typer.Option("--draw", metavar="DIR", help="Write the images with label or boxes in them.")
+        Path | None,
+        typer.Option("--draw", metavar="DIR", callback=in_utf8, help="Write the images with label or boxes in them."),
     ] = None,
     min_score: Annotated[
         float | None,
@@ -41,6 +44,7 @@ def predict(
 ) -> None:
     """Say what is in images, as JSON: one line for each. Images that cannot be read are named, and left out."""
     from components.errors import DataError
+    from components.pusher.durable_files import check_replaceable
     from pipeline.child import ask_child
     from pipeline.console import RunView
     from pipeline.evaluation.released import find_release
@@ -52,25 +56,34 @@ def predict(
     flatbuffer = what if what.endswith(".tflite") else None
     if flatbuffer is not None:
         _check_flatbuffer(flatbuffer, model)
+    found = find_images(images, draw)
+    for image in found.images[:1]:
+        if image.drawing is not None:
+            check_replaceable(Path(image.drawing))
     request = PredictionRequest(
         release=None if flatbuffer is not None else find_release(what, uri),
         flatbuffer=flatbuffer,
         weights=model,
         runtime=runtime or "tflm",
-        images=find_images(images, draw),
+        images=found.images,
         min_score=min_score,
         input_range=input_range,
     )
     with RunView() as view:
         view.start("images")
+        if found.left_out:
+            view.say(f"{found.left_out:,} images below {draw} are left out: they are taken for drawings")
+        for file in found.bad:
+            view.say(f"bad: {file.file}: {file.reason}")
         report = PredictionReport.from_json(ask_child("predict", request, view))
-        view.finish(f"{len(report.predictions):,} answered" + (f", {len(report.bad):,} bad" if report.bad else ""))
+        bad = found.bad + report.bad
+        view.finish(f"{len(report.predictions):,} answered" + (f", {len(bad):,} bad" if bad else ""))
     for prediction in report.predictions:
         sys.stdout.write(prediction.to_json() + "\n")
-    if report.bad:
-        first = report.bad[0]
+    if bad:
+        total = len(found.images) + len(found.bad)
         raise DataError(
-            f"{len(report.bad):,} of {len(request.images):,} images are bad; the first, {first.file}: {first.reason}",
+            f"{len(bad):,} of {total:,} images are bad; the first, {bad[0].file}: {bad[0].reason}",
             hint="the others are answered; mend these, or leave them out",
         )
 

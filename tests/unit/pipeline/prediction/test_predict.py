@@ -45,7 +45,7 @@ def folder(tmp_path):
 
 def test_predict_folder_of_odd_images_sees_one_picture_in_all_and_names_the_broken_ones(folder, tmp_path):
     predictor = Predictor("brightness", (8, 8, 1), ("left", "right"), brightness)
-    images = find_images([folder], tmp_path / "drawn")
+    images = find_images([folder], tmp_path / "drawn").images
     found, bad = _predict_share(predictor, images, 0, len(images))
     assert [each.file.rpartition("/")[2] for each in bad] == ["broken.jpg", "empty.png"]
     assert len(found) == len(images) - 2
