@@ -1,8 +1,9 @@
-"""The Trainer's artifact: a SavedModel, and what lies beside it.
+"""Artifacts that hold a model, the Trainer's and the ReleasedModel's: a SavedModel, and what lies beside it.
 
 <model artifact>/
-Format-Serving/         the SavedModel
+Format-Serving/         the SavedModel; the ReleasedModel has none while nothing is released
 initial_weights.json    where its weights came from, layer by layer; missing where they were random
+released_model.txt      the ReleasedModel's: which version it is, in words if none
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from components.errors import ModelError
 
 WEIGHTS_REPORT = "initial_weights.json"
+RELEASE_NOTE = "released_model.txt"
 
 
 def read_weights_sha256(model_uri: str) -> str | None:

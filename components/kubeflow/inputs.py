@@ -17,7 +17,7 @@ import yaml
 from components.dataset import SUMMARY_FILE, DatasetSummary
 from components.drift import DRIFT_FILE, Drift
 from components.errors import DataError
-from components.exported_model import check_saved_model
+from components.exported_model import RELEASE_NOTE, check_saved_model
 from components.hyperparameters import BEST_HYPERPARAMETERS
 from components.kubeflow.staging import Staging
 
@@ -56,13 +56,17 @@ class Input:
 
     def patterns(self) -> Iterator[str]:
         """Of the files that have to be there, in the artifact's folder."""
-        if self.kind == "Model" and self.metadata.get("version") == "":  # nothing was released yet
+        if self._is_of_no_release():
             return
         splits = json.loads(self.metadata.get("split_names") or "[]")
         for pattern in _FILES.get(self.kind, ()):
             yield from (pattern.format(split=split) for split in splits) if "{split}" in pattern else (pattern,)
         if "label_rule" in self.metadata:  # of the CocoExampleGen, and not of the Transform
             yield SUMMARY_FILE
+
+    def _is_of_no_release(self) -> bool:
+        """Whether the ReleasedModel made it while nothing was released; metadata stores may drop an empty version."""
+        return self.kind == "Model" and not self.metadata.get("version") and (self.folder / RELEASE_NOTE).exists()
 
 
 def staged_inputs(prepared: Mapping[str, Any], staging: Staging) -> list[Input]:

@@ -18,13 +18,13 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import io_utils, path_utils
 
 from components import features
+from components.exported_model import RELEASE_NOTE
 from components.in_step import IN_STEP
 from components.pusher.baseline import find_baseline
 from components.pusher.provenance.keys import read_public_key
 from components.pusher.release import TRAINING_STATISTICS_NAME
 from components.pusher.stores import open_store
 
-NOTE_FILE = "released_model.txt"
 _VERSION = "version"
 _READ_UTC = "read_utc"
 
@@ -94,7 +94,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 gfile.copy(str(release / TRAINING_STATISTICS_NAME), f"{split_uri}/{DEFAULT_FILE_NAME}")
         for artifact in (model, statistics):
             artifact.set_string_custom_property(_VERSION, version)
-            with gfile.GFile(f"{artifact.uri}/{NOTE_FILE}", "w") as file:
+            with gfile.GFile(f"{artifact.uri}/{RELEASE_NOTE}", "w") as file:
                 file.write(f"{version}\n" if version else "nothing was released yet\n")
 
 

@@ -9,6 +9,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from components.data_validation.schema import statistics_schema_text
 from components.drift import Drift
 from components.errors import DataError
+from components.exported_model import RELEASE_NOTE
 from components.kubeflow.inputs import check_complete, find_damage, staged_inputs
 from components.kubeflow.staging import Staging
 
@@ -88,7 +89,8 @@ WHOLE = [
     ("ExampleAnomalies", write_anomalies, SPLITS),
     ("Schema", write_schema, {}),
     ("Model", write_model, {}),
-    ("Model", lambda _: None, {"version": ""}),
+    ("Model", lambda folder: (folder / RELEASE_NOTE).touch(), {"version": ""}),
+    ("Model", lambda folder: (folder / RELEASE_NOTE).touch(), {}),
     ("ModelEvaluation", write_evaluation, {}),
     ("ModelBlessing", lambda folder: (folder / "BLESSED").touch(), {}),
 ]
@@ -110,6 +112,14 @@ def test_whole_input_is_complete_and_undamaged(given, kind, write, metadata):
         ("ExampleStatistics", write_statistics, SPLITS, "Split-train/FeatureStats.pb", "Split-train/FeatureStats.pb"),
         ("Schema", write_schema, {}, "schema.pbtxt", "schema.pbtxt"),
         ("ModelEvaluation", write_evaluation, {}, EVALUATION, "metrics-*"),
+        ("Model", lambda _: None, {}, None, "Format-Serving/saved_model.pb"),
+        (
+            "Model",
+            lambda folder: (folder / RELEASE_NOTE).touch(),
+            {"version": "0123456789ab"},
+            None,
+            "Format-Serving/saved_model.pb",
+        ),
     ],
 )
 def test_check_complete_names_what_is_missing_or_empty(given, kind, write, metadata, emptied, said):

@@ -19,10 +19,10 @@ from tfx.types import artifact_utils
 from components import features
 from components.data_validation.schema import raw_schema_text, statistics_schema_text
 from components.drift import DRIFT_FILE
+from components.exported_model import RELEASE_NOTE
 from components.gate_options import DataGates
 from components.in_step import IN_STEP
 from components.kubeflow.step import main, works_through_beam
-from components.pusher.released_model import NOTE_FILE
 
 LABELS = 2
 SPLITS = (features.TRAIN, features.EVAL)
@@ -214,8 +214,8 @@ def test_steps_from_schema_to_gate_run_in_a_store_of_any_kind(start, scheme):
     assert found >= {
         "CuratedSchema/raw/schema.pbtxt",
         "CuratedSchema/statistics/schema.pbtxt",
-        f"ReleasedModel/model/{NOTE_FILE}",
-        f"ReleasedModel/statistics/{NOTE_FILE}",
+        f"ReleasedModel/model/{RELEASE_NOTE}",
+        f"ReleasedModel/statistics/{RELEASE_NOTE}",
         f"ExampleValidator/anomalies/{DRIFT_FILE}",
     }
     made = cluster.made("ExampleValidator", "anomalies")

@@ -7,10 +7,11 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components.errors import ReleaseError
+from components.exported_model import RELEASE_NOTE
 from components.in_step import IN_STEP
 from components.pusher.provenance.keys import generate_key
 from components.pusher.release import TRAINING_STATISTICS_NAME
-from components.pusher.released_model import NOTE_FILE, Executor, released_version, run_started_utc
+from components.pusher.released_model import Executor, released_version, run_started_utc
 from tests.unit.pusher.conftest import MODEL, PAYLOAD
 
 
@@ -64,7 +65,7 @@ def test_released_model_in_a_step_before_the_first_release_leaves_notes(find, st
     model, statistics = find(store)
     assert released_version(model) is None
     for artifact in (model, statistics):
-        assert [path.name for path in Path(artifact.uri).iterdir()] == [NOTE_FILE]
+        assert [path.name for path in Path(artifact.uri).iterdir()] == [RELEASE_NOTE]
 
 
 def test_released_model_in_a_step_refuses_a_baseline_that_no_key_signed(find, store, stage_model, put, tmp_path):
