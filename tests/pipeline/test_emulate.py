@@ -168,51 +168,6 @@ def test_emulated_run_keeps_logs_and_inputs_but_no_copies_of_finished_steps(emul
     assert json.loads((trainer / "pod.json").read_text())["image"] == "example.org/vww:1"
 
 
-@pytest.fixture(scope="module")
-def run_damaged(emulated, compiled, tmp_path_factory):
-    """Runs a step of that run once more, on inputs of which one was damaged; returns its log's last line."""
-    spec = check_spec(compiled.read_text())
-    folder = tmp_path_factory.mktemp("damaged")
-
-    def run(step, key, damage):
-        component = spec.pipeline.components[step]
-        given = json_format.Parse(
-            next(emulated.runs.glob(f"*-{step}/executor_input.json")).read_text(), pipeline_spec_pb2.ExecutorInput()
-        )
-        store = ObjectStore(folder / step / "store")
-        for listed in given.inputs.artifacts.values():
-            uri = listed.artifacts[0].uri
-            shutil.copytree(emulated.store.path(uri), store.path(uri), dirs_exist_ok=True)
-        uri = given.inputs.artifacts[key].artifacts[0].uri
-        damage(store.path(uri))
-        container = spec.deployment.executors[component.executor_label].container
-        running = prepare(step, container, component, given, folder / step / "root")
-        assert launch(running, store, processes, folder / f"{step}.log").code == 1
-        return uri, (folder / f"{step}.log").read_text().splitlines()[-1]
-
-    with WarmProcesses(folder / "warm.log") as processes:
-        yield run
-
-
-def cut_in_half(file):
-    content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2])
-
-
-def test_emulated_trainer_on_examples_cut_in_half_names_them(run_damaged):
-    name = "Split-train/transformed_examples-00000-of-00001.gz"
-    uri, last = run_damaged("Trainer", "examples", lambda folder: cut_in_half(folder / name))
-    problem = f"input examples: {uri} is damaged: {name} cannot be read as TFRecords; expected: "
-    assert last.startswith(f"Trainer: DataError: {problem}")
-
-
-def test_emulated_pusher_of_a_model_that_cannot_be_read_fails_and_judges_nothing(run_damaged):
-    name = "Format-Serving/saved_model.pb"
-    uri, last = run_damaged("MicroPusher", "model", lambda folder: cut_in_half(folder / name))
-    problem = f"input model: {uri} is damaged: {name} cannot be read as a SavedModel"
-    assert last.startswith(f"MicroPusher: DataError: {problem}")
-
-
 # The command, on pipelines that import nothing of TFX.
 
 
@@ -298,7 +253,54 @@ def test_emulate_ended_by_a_signal_leaves_no_step_running(start_vww, wait_until,
     wait_until(lambda: not command.processes(), 10)
 
 
-# As a cluster does it, and as kfp does it: minutes each.
+# By night: on damaged inputs, as a cluster does it, and as kfp does it.
+
+
+@pytest.fixture(scope="module")
+def run_damaged(emulated, compiled, tmp_path_factory):
+    """Runs a step of that run once more, on inputs of which one was damaged; returns its log's last line."""
+    spec = check_spec(compiled.read_text())
+    folder = tmp_path_factory.mktemp("damaged")
+
+    def run(step, key, damage):
+        component = spec.pipeline.components[step]
+        given = json_format.Parse(
+            next(emulated.runs.glob(f"*-{step}/executor_input.json")).read_text(), pipeline_spec_pb2.ExecutorInput()
+        )
+        store = ObjectStore(folder / step / "store")
+        for listed in given.inputs.artifacts.values():
+            uri = listed.artifacts[0].uri
+            shutil.copytree(emulated.store.path(uri), store.path(uri), dirs_exist_ok=True)
+        uri = given.inputs.artifacts[key].artifacts[0].uri
+        damage(store.path(uri))
+        container = spec.deployment.executors[component.executor_label].container
+        running = prepare(step, container, component, given, folder / step / "root")
+        assert launch(running, store, processes, folder / f"{step}.log").code == 1
+        return uri, (folder / f"{step}.log").read_text().splitlines()[-1]
+
+    with WarmProcesses(folder / "warm.log") as processes:
+        yield run
+
+
+def cut_in_half(file):
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.usefixtures("nightly")
+def test_emulated_trainer_on_examples_cut_in_half_names_them(run_damaged):
+    name = "Split-train/transformed_examples-00000-of-00001.gz"
+    uri, last = run_damaged("Trainer", "examples", lambda folder: cut_in_half(folder / name))
+    problem = f"input examples: {uri} is damaged: {name} cannot be read as TFRecords; expected: "
+    assert last.startswith(f"Trainer: DataError: {problem}")
+
+
+@pytest.mark.usefixtures("nightly")
+def test_emulated_pusher_of_a_model_that_cannot_be_read_fails_and_judges_nothing(run_damaged):
+    name = "Format-Serving/saved_model.pb"
+    uri, last = run_damaged("MicroPusher", "model", lambda folder: cut_in_half(folder / name))
+    problem = f"input model: {uri} is damaged: {name} cannot be read as a SavedModel"
+    assert last.startswith(f"MicroPusher: DataError: {problem}")
 
 
 @pytest.mark.usefixtures("nightly")
