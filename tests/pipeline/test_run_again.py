@@ -83,6 +83,7 @@ def test_run_gate_that_no_model_could_pass_is_refused_before_anything_runs(relea
     assert released_state(released) == before
 
 
+@pytest.mark.usefixtures("nightly")
 def test_run_on_the_lower_bound_is_refused_by_the_bound_of_what_was_measured(released, warm_run, tiny_config):
     found = released.manifest["figures"]["int8_metrics"]["eval"]
     limit = (found["accuracy_interval"][0] + found["accuracy"]) / 2

@@ -123,6 +123,7 @@ def test_run_after_the_disk_has_room_again_finishes(cramped, warm_run, metadata_
     metadata_of(config.run.root).check_nothing_half_written()
 
 
+@pytest.mark.usefixtures("nightly")
 def test_release_store_full_at_the_end_is_a_storage_error_and_shows_no_release(
     mount, released, warm_run, tiny_config
 ):  # fmt: skip
